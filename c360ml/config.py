@@ -1,0 +1,205 @@
+"""Every setting of a project: name, default, unit and one line of help, read from `c360ml.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from c360ml.errors import ConfigError
+
+CONFIG_FILE = "c360ml.toml"
+
+SourceKind = Literal[
+    "salesforce",
+    "dynamics365",
+    "dms_customers",
+    "dms_sales",
+    "service_customers",
+    "service_records",
+    "digital_customers",
+    "digital_events",
+    "campaigns",
+    "campaign_sends",
+    "customers",
+    "sales",
+    "services",
+    "events",
+]
+
+
+class Section(BaseModel):
+    """A part of the config; an unknown setting is an error, not a silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(Section):
+    """One source: its name, kind and files."""
+
+    name: str = Field(
+        pattern=r"^[a-z0-9_]+$", description="Prefix of record ids; unique per customer source."
+    )
+    kind: SourceKind = Field(description="What the files hold and how they are read.")
+    files: str = Field(description="Glob below the project folder: CSV, JSON, NDJSON or Parquet.")
+    customer_source: str | None = Field(
+        None, description="Sales, services, events, sends: the source whose customer keys the rows name."
+    )
+    trust: float = Field(
+        0.5, ge=0, le=1, description="Weight of the source when golden records choose a value, 0 to 1."
+    )
+    columns: dict[str, str] = Field(
+        default_factory=dict,
+        description="Our column name = the file's column (or JSON path), over the kind's own map.",
+    )
+
+
+class Project(Section):
+    """What the project is about."""
+
+    name: str = Field("my-customers", description="Name in reports and MLflow.")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all amounts.")
+    country: str = Field(
+        "US", pattern=r"^[A-Z]{2}$", description="ISO 3166 code assumed for phones and addresses."
+    )
+    observation_end: date | None = Field(
+        None,
+        description="Last observed day; without it the latest interaction that is not in the future.",
+    )
+
+
+class Linkage(Section):
+    """How records become people."""
+
+    match_probability_threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Pairs at or above are linked; without it chosen from the data, no labels needed.",
+    )
+    max_pairs: int = Field(100_000_000, gt=0, description="Most candidate pairs that blocking may produce.")
+    seed: int = Field(1, description="Seed of every random choice in training.")
+
+
+class Evaluation(Section):
+    """Truth to compare with; never read by a model."""
+
+    labelled_pairs: str | None = Field(
+        None, description="CSV below the project: record_id_l, record_id_r, is_match (0 or 1)."
+    )
+    true_ids: str | None = Field(None, description="CSV or Parquet below the project: record_id, true_id.")
+
+
+class Value(Section):
+    """How customers are valued."""
+
+    horizon_weeks: int = Field(52, gt=0, description="Weeks ahead that projected value covers.")
+    discount_rate_per_year: float = Field(
+        0.10, ge=0, lt=10, description="Yearly discount rate of future spend."
+    )
+    holdout_weeks: int = Field(
+        26, ge=0, description="Last weeks kept aside to measure the forecast; 0 for none."
+    )
+    refunds: Literal["net", "drop"] = Field(
+        "net",
+        description="net: a refund lowers spend; drop: a refund is left out. Never a purchase occasion.",
+    )
+
+
+class Segments(Section):
+    """Cut points of segments and tiers."""
+
+    vip_percentile: float = Field(
+        0.95, gt=0, lt=1, description="Buyers at or above this value percentile are VIP."
+    )
+    premium_percentile: float = Field(0.80, gt=0, lt=1, description="Buyers at or above it are PREMIUM.")
+    standard_percentile: float = Field(
+        0.40, ge=0, lt=1, description="Buyers at or above it are STANDARD, below ACTIVE."
+    )
+    engaged_events: int = Field(
+        3, gt=0, description="Digital events from which a customer without purchase is ENGAGED."
+    )
+    inactive_days: int = Field(
+        730, gt=0, description="Days without any interaction after which a customer is INACTIVE."
+    )
+    kmeans_seed: int = Field(1, description="Seed of KMeans and of its stability check.")
+
+
+class Campaigns(Section):
+    """How campaign results are counted."""
+
+    conversion_window_days: int = Field(
+        30, gt=0, description="Days after a send within which a purchase counts."
+    )
+
+
+class Engine(Section):
+    """What the machine may use."""
+
+    memory_limit_gb: float | None = Field(
+        None, gt=0, description="DuckDB's memory; without it 60 % of the machine."
+    )
+    threads: int | None = Field(None, gt=0, description="DuckDB's threads; without it all cores.")
+
+
+class Config(Section):
+    """A whole project's settings.
+
+    >>> Config().value.horizon_weeks
+    52
+    """
+
+    project: Project = Project()
+    sources: tuple[Source, ...] = ()
+    linkage: Linkage = Linkage()
+    evaluation: Evaluation = Evaluation()
+    value: Value = Value()
+    segments: Segments = Segments()
+    campaigns: Campaigns = Campaigns()
+    engine: Engine = Engine()
+
+    @classmethod
+    def load(cls, path: Path) -> Config:
+        """Read and check a `c360ml.toml`.
+
+        Raises:
+            ConfigError: the file is missing, not TOML, or a setting is wrong.
+        """
+        if not path.is_file():
+            raise ConfigError(
+                f"a project must hold {CONFIG_FILE}", got=f"no file {path}", hint="run `c360ml init DIR`"
+            )
+        try:
+            return cls.parse(tomllib.loads(path.read_text("utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(
+                f"{path.name} must be valid TOML", got=str(error), hint="mend that line"
+            ) from error
+
+    @classmethod
+    def parse(cls, settings: dict[str, Any]) -> Config:
+        """Check settings that were read from TOML or JSON.
+
+        Raises:
+            ConfigError: a setting is unknown or out of range; the message names it.
+        """
+        try:
+            config = cls.model_validate(settings)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"setting {where} is wrong: {first['msg']}",
+                got=repr(first.get("input")),
+                hint="see `c360ml settings`",
+            ) from error
+        names = [source.name for source in config.sources]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ConfigError(
+                "each source must have its own name", got=f"twice: {twice}", hint="rename one of them"
+            )
+        return config

@@ -1,0 +1,150 @@
+"""Gold: customers, what they did and what they are worth."""
+
+from c360ml.tables.contract import table
+
+INTERACTIONS = table(
+    "gold.interactions",
+    key="interaction_id",
+    about="Every purchase, service and digital event, by customer.",
+    columns="""
+    interaction_id VARCHAR     key of the interaction
+    master_id     VARCHAR      the person; null if nobody could be found for an event
+    record_id     VARCHAR      the record it came by
+    interaction_type VARCHAR   PURCHASE, SERVICE, WARRANTY, PARTS, WEB, APP, EMAIL, SOCIAL
+    channel       VARCHAR      DEALER, SERVICE or DIGITAL
+    event_type    VARCHAR      detail: product, service type or event type
+    occurred_at   TIMESTAMPTZ  time of the interaction
+    amount        DOUBLE       amount in the project's currency; null for digital
+    campaign_id   VARCHAR      campaign that caused it
+""",
+)
+CUSTOMER_ACTIVITY = table(
+    "gold.customer_activity",
+    key="master_id",
+    about="What each customer did, counted.",
+    columns="""
+    master_id     VARCHAR      the person
+    purchases     BIGINT       purchases, refunds apart
+    purchase_revenue DOUBLE    revenue of purchases, net of refunds
+    mean_purchase DOUBLE       mean amount of a purchase
+    first_purchase_on DATE     day of the first purchase
+    last_purchase_on DATE      day of the last purchase
+    refunds       BIGINT       refunds
+    vehicles_owned BIGINT      distinct vehicles bought
+    service_visits BIGINT      service visits
+    service_revenue DOUBLE     revenue of service
+    mean_service  DOUBLE       mean amount of a service visit
+    first_service_on DATE      day of the first service
+    last_service_on DATE       day of the last service
+    service_types VARCHAR[]    kinds of service used
+    digital_interactions BIGINT digital events
+    email_opens   BIGINT       e-mails opened
+    email_clicks  BIGINT       e-mail links clicked
+    site_visits   BIGINT       web page views and sessions
+    app_events    BIGINT       app events
+    social_events BIGINT       social events
+    last_digital_at TIMESTAMPTZ time of the last digital event
+    first_activity_on DATE     day of the first interaction of any kind
+    last_activity_on DATE      day of the last interaction of any kind
+    days_since_last_activity BIGINT days from the last interaction to the end of observation
+    purchases_per_year DOUBLE  purchases by year of tenure
+    engagement_score DOUBLE    0 to 100: digital recency and breadth
+""",
+)
+CUSTOMER_VALUE = table(
+    "gold.customer_value",
+    key="customer_id",
+    about="What each buying customer was and will be worth.",
+    columns="""
+    customer_id   VARCHAR      the person
+    repeat_purchases BIGINT    purchase days after the first: x
+    first_to_last_purchase_weeks DOUBLE weeks from first to last purchase: t_x
+    age_weeks     DOUBLE       weeks from first purchase to the end of observation: T
+    mean_spend    DOUBLE       mean spend of a purchase day
+    probability_alive DOUBLE   probability of still being a customer
+    expected_purchases DOUBLE  purchases expected within the horizon
+    expected_spend DOUBLE      expected spend of a purchase
+    historical_value DOUBLE    spend so far, net of refunds
+    projected_value DOUBLE     discounted spend expected within the horizon
+""",
+)
+CUSTOMER_SEGMENTS = table(
+    "gold.customer_segments",
+    key="master_id",
+    about="Behavioural segment and value tier of every customer.",
+    columns="""
+    master_id     VARCHAR      the person
+    rfm_score     VARCHAR      recency, frequency, monetary score; null for a prospect
+    rfm_segment   VARCHAR      named RFM segment; PROSPECT without purchase
+    kmeans_segment VARCHAR     named KMeans cluster; PROSPECT without purchase
+    behaviour_segment VARCHAR  OMNICHANNEL, BUYER, SERVICE_LOYAL, DIGITAL, INACTIVE
+    value_tier    VARCHAR      VIP, PREMIUM, STANDARD, ACTIVE, SERVICE_ONLY, ENGAGED, PROSPECT
+""",
+)
+CAMPAIGN_RESULTS = table(
+    "gold.campaign_results",
+    key="campaign_id value_tier",
+    about="Response, conversion and ROI by campaign; value_tier ALL is the whole.",
+    columns="""
+    campaign_id   VARCHAR      the campaign
+    campaign_name VARCHAR      its name
+    channel       VARCHAR      its channel
+    value_tier    VARCHAR      value tier, or ALL
+    sent          BIGINT       customers treated
+    opened        BIGINT       customers who opened
+    clicked       BIGINT       customers who clicked
+    converted     BIGINT       customers who bought within the window
+    open_rate     DOUBLE       opened by sent
+    click_rate    DOUBLE       clicked by sent
+    conversion_rate DOUBLE     converted by sent
+    revenue       DOUBLE       revenue attributed within the window
+    cost          DOUBLE       cost, shared by customers treated
+    roi           DOUBLE       (revenue - cost) / cost
+    held_out      BIGINT       customers in the control group
+    control_conversion_rate DOUBLE conversion of the control group
+    uplift        DOUBLE       conversion rate above control
+    uplift_low    DOUBLE       lower end of the 95 % interval of uplift
+    uplift_high   DOUBLE       upper end of the 95 % interval of uplift
+""",
+)
+CUSTOMER_360 = table(
+    "gold.customer_360",
+    key="master_id",
+    about="One row per customer: who they are, what they did, what they are worth.",
+    columns="""
+    master_id     VARCHAR      the person
+    household_id  VARCHAR      the household
+    full_name     VARCHAR      * name for display
+    email         VARCHAR      * e-mail address
+    phone         VARCHAR      * telephone number
+    city          VARCHAR      * city
+    state         VARCHAR      state
+    postcode      VARCHAR      * postcode
+    status        VARCHAR      ACTIVE, INACTIVE or PROSPECT
+    marketing_consent BOOLEAN  consent to be contacted
+    records       BIGINT       source records of the customer
+    data_sources  VARCHAR[]    sources that know the customer
+    quality_score DOUBLE       best quality score among its records
+    earliest_record_on DATE    creation of the earliest record
+    latest_record_on DATE      last change of the latest record
+    tenure_days   BIGINT       days from first record or interaction to the end of observation
+    tenure_years  DOUBLE       the same in years
+"""
+    + "\n".join(
+        f"{name} {column.type} {column.meaning}"
+        for name, column in CUSTOMER_ACTIVITY.columns.items()
+        if name != "master_id"
+    )
+    + """
+    historical_value DOUBLE    spend so far on purchases, net of refunds
+    projected_value DOUBLE     discounted spend expected within the horizon
+    customer_value DOUBLE      historical and projected value together
+    probability_alive DOUBLE   probability of still being a customer
+    expected_purchases DOUBLE  purchases expected within the horizon
+    rfm_score     VARCHAR      recency, frequency, monetary score
+    rfm_segment   VARCHAR      named RFM segment
+    kmeans_segment VARCHAR     named KMeans cluster
+    behaviour_segment VARCHAR  behavioural segment
+    value_tier    VARCHAR      value tier
+""",
+)
