@@ -18,6 +18,7 @@ from c360ml.tables.gold import (
     CUSTOMER_SEGMENTS,
     CUSTOMER_VALUE,
     INTERACTIONS,
+    OBSERVATION,
 )
 from c360ml.tables.silver import (
     CAMPAIGN_SENDS,
@@ -56,6 +57,7 @@ ALL: tuple[Table, ...] = (
     GOLDEN_RECORDS,
     GOLDEN_PROVENANCE,
     INTERACTIONS,
+    OBSERVATION,
     CUSTOMER_ACTIVITY,
     CUSTOMER_VALUE,
     CUSTOMER_SEGMENTS,
@@ -84,6 +86,7 @@ __all__ = [
     "IDENTITIES",
     "INTERACTIONS",
     "LINKS",
+    "OBSERVATION",
     "PURCHASES",
     "RECORDS",
     "SALES",

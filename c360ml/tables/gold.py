@@ -18,6 +18,15 @@ INTERACTIONS = table(
     campaign_id   VARCHAR      campaign that caused it
 """,
 )
+OBSERVATION = table(
+    "gold.observation",
+    key="observation_end",
+    about="The span of time the project has seen: one row.",
+    columns="""
+    observation_start DATE     day of the first interaction
+    observation_end DATE       last observed day: from the config, or of the last interaction not in the future
+""",
+)
 CUSTOMER_ACTIVITY = table(
     "gold.customer_activity",
     key="master_id",

@@ -1,0 +1,149 @@
+"""READ ME FIRST: the steps in order, what each reads and what it writes.
+
+Everything else follows from `STEPS`: the command line runs it, a test proves that no step reads a table
+before it is written, and a rerun does only what depends on what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from c360ml import (
+    campaigns,
+    customer360,
+    customer_value,
+    identity,
+    linkage,
+    segments,
+    sources,
+    standardize,
+    tables,
+)
+from c360ml.config import Config
+from c360ml.lakehouse import Lakehouse
+from c360ml.tables import Table
+
+Summary = dict[str, Any]
+"""What a step tells of its work: counts, parameters and measures; never personal data."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: its work, the tables it reads and writes, and the config sections it heeds."""
+
+    name: str
+    title: str
+    run: Callable[[Lakehouse, Config], Summary]
+    reads: tuple[Table, ...]
+    writes: tuple[Table, ...]
+    settings: tuple[str, ...] = ()
+
+
+STEPS = (
+    Step("land", "Land the extracts", sources.land, (), (tables.SOURCE_ROWS,), ("sources",)),
+    Step(
+        "validate",
+        "Validate, keep rejects",
+        sources.validate,
+        (tables.SOURCE_ROWS,),
+        (
+            tables.CUSTOMERS,
+            tables.SALES,
+            tables.SERVICE_ROWS,
+            tables.EVENTS,
+            tables.CAMPAIGN_ROWS,
+            tables.CAMPAIGN_SEND_ROWS,
+            tables.DEAD_LETTERS,
+        ),
+        ("sources", "project"),
+    ),
+    Step(
+        "standardize",
+        "Standardize",
+        standardize.standardize,
+        (
+            tables.CUSTOMERS,
+            tables.SALES,
+            tables.SERVICE_ROWS,
+            tables.EVENTS,
+            tables.CAMPAIGN_ROWS,
+            tables.CAMPAIGN_SEND_ROWS,
+            tables.DEAD_LETTERS,
+        ),
+        (
+            tables.RECORDS,
+            tables.SOURCE_QUALITY,
+            tables.PURCHASES,
+            tables.SERVICES,
+            tables.DIGITAL_EVENTS,
+            tables.CAMPAIGNS,
+            tables.CAMPAIGN_SENDS,
+        ),
+        ("project",),
+    ),
+    Step(
+        "link", "Link records", linkage.link, (tables.RECORDS,), (tables.LINKS, tables.CLUSTERS), ("linkage",)
+    ),
+    Step(
+        "identify",
+        "Identify customers",
+        identity.identify,
+        (tables.RECORDS, tables.LINKS, tables.CLUSTERS),
+        (tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.GOLDEN_PROVENANCE),
+        ("sources",),
+    ),
+    Step(
+        "collect",
+        "Collect interactions",
+        customer360.collect_interactions,
+        (tables.IDENTITIES, tables.RECORDS, tables.PURCHASES, tables.SERVICES, tables.DIGITAL_EVENTS),
+        (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY),
+        ("project",),
+    ),
+    Step(
+        "value",
+        "Value customers",
+        customer_value.value_customers,
+        (tables.INTERACTIONS, tables.OBSERVATION),
+        (tables.CUSTOMER_VALUE,),
+        ("value",),
+    ),
+    Step(
+        "segment",
+        "Segment customers",
+        segments.segment_customers,
+        (tables.GOLDEN_RECORDS, tables.CUSTOMER_ACTIVITY, tables.CUSTOMER_VALUE, tables.OBSERVATION),
+        (tables.CUSTOMER_SEGMENTS,),
+        ("segments",),
+    ),
+    Step(
+        "campaigns",
+        "Measure campaigns",
+        campaigns.measure_campaigns,
+        (
+            tables.CAMPAIGNS,
+            tables.CAMPAIGN_SENDS,
+            tables.IDENTITIES,
+            tables.INTERACTIONS,
+            tables.CUSTOMER_SEGMENTS,
+            tables.OBSERVATION,
+        ),
+        (tables.CAMPAIGN_RESULTS,),
+        ("campaigns",),
+    ),
+    Step(
+        "profile",
+        "Write Customer 360",
+        customer360.profile_customers,
+        (
+            tables.GOLDEN_RECORDS,
+            tables.CUSTOMER_ACTIVITY,
+            tables.CUSTOMER_VALUE,
+            tables.CUSTOMER_SEGMENTS,
+            tables.OBSERVATION,
+        ),
+        (tables.CUSTOMER_360,),
+    ),
+)
