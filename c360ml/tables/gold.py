@@ -24,7 +24,7 @@ OBSERVATION = table(
     about="The span of time the project has seen: one row.",
     columns="""
     observation_start DATE     day of the first interaction
-    observation_end DATE       last observed day: from the config, or of the last interaction not in the future
+    observation_end DATE       last observed day: the config, or the last interaction not in the future
 """,
 )
 CUSTOMER_ACTIVITY = table(
