@@ -1,1 +1,7 @@
-"""To be built."""
+"""Which records are one person: blocking, comparison, latent classes, scoring, clusters, evaluation."""
+
+from c360ml.linkage.evaluation import evaluate_clusters
+from c360ml.linkage.model import LinkageModel
+from c360ml.linkage.step import link
+
+__all__ = ["LinkageModel", "evaluate_clusters", "link"]

@@ -1,0 +1,181 @@
+"""The table that blocking and comparison read: records numbered, with term rarity and block keys beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from c360ml.errors import ColumnError, DataError
+from c360ml.linkage.blocking import BlockingRule
+from c360ml.tables import RECORDS
+
+if TYPE_CHECKING:
+    import duckdb
+
+NAMED_FEATURES = (
+    "full_name",
+    "given_name",
+    "given_name_canonical",
+    "given_name_phonetic",
+    "middle_name",
+    "surname",
+    "surname_phonetic",
+    "suffix",
+    "email",
+    "phone",
+    "date_of_birth",
+    "national_id",
+    "gender",
+    "street_number",
+    "street",
+    "unit",
+    "city",
+    "state",
+    "postcode",
+)
+_RARITY_OF = ("full_name", "given_name", "surname", "postcode", "city")
+_CONTACTS = ("email", "phone")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the feature table `name` holds: its records, and the columns with at least two values."""
+
+    name: str
+    records: int
+    filled: frozenset[str]
+    attributes: tuple[str, ...]
+
+
+def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
+    """Number the records by their id and add what comparisons need: `linkage_features`.
+
+    Raises:
+        ColumnError: there is no `record_id`, or ids are missing or repeat.
+        DataError: there are fewer than two records, or no column to compare.
+    """
+    columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
+    _check_ids(con, records, columns)
+    attributes = tuple(sorted(column for column in columns if column.startswith("attribute_")))
+    features = [
+        f'cast("{name}" as varchar) as "{name}"' if name in columns else f"cast(null as varchar) as {name}"
+        for name in (*NAMED_FEATURES, *attributes)
+    ]
+    source = "cast(source as varchar)" if "source" in columns else "'records'"
+    con.execute(f"""
+        create or replace temp table linkage_base as
+        select row_number() over (order by cast(record_id as varchar)) as rid,
+               cast(record_id as varchar) as record_id, {source} as source, {", ".join(features)}
+        from {records}
+    """).fetchall()
+    filled = _filled_columns(con, (*NAMED_FEATURES, *attributes)) - _derived_full_name(con)
+    if not filled:
+        raise DataError(
+            "at least one column must hold two different values to compare records",
+            got="none does",
+            hint="map more columns to roles, e.g. given_name, surname, email, date_of_birth",
+        )
+    rare = [column for column in (*_RARITY_OF, *attributes) if column in filled]
+    _join_term_frequencies(con, rare, attributes)
+    count = con.execute("select count(*) from linkage_features").fetchall()[0][0]
+    return Features("linkage_features", int(count), frozenset(filled), attributes)
+
+
+def _check_ids(con: duckdb.DuckDBPyConnection, records: str, columns: list[str]) -> None:
+    if "record_id" not in columns:
+        raise ColumnError(
+            "records must have the column record_id",
+            got=f"columns {columns}",
+            hint=f"use standardize_records(...), which names columns as {RECORDS.path} does",
+        )
+    total, ids, distinct = con.execute(
+        f"select count(*), count(record_id), count(distinct record_id) from {records}"
+    ).fetchall()[0]
+    if total < 2:
+        raise DataError("linkage needs at least two records", got=f"{total}", hint="add records")
+    if ids < total or distinct < total:
+        raise ColumnError(
+            "record_id must be given and different in every row",
+            got=f"{total - ids} missing, {ids - distinct} repeated",
+            hint="make the ids unique",
+        )
+
+
+def _filled_columns(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> set[str]:
+    checks = ", ".join(f'min("{name}") <> max("{name}")' for name in names)
+    answers = con.execute(f"select {checks} from linkage_base").fetchall()[0]
+    return {name for name, varies in zip(names, answers, strict=True) if varies}
+
+
+def _derived_full_name(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """A full name that only repeats its parts is no evidence of its own."""
+    repeats = con.execute("""
+        select avg(cast(full_name = concat_ws(' ', given_name, middle_name, surname, suffix)
+                        or full_name = concat_ws(' ', given_name, middle_name, surname) as integer))
+        from linkage_base where full_name is not null
+    """).fetchall()[0][0]
+    return {"full_name"} if repeats is not None and repeats > 0.9 else set()
+
+
+def _join_term_frequencies(con: duckdb.DuckDBPyConnection, rare: list[str], attributes: tuple[str, ...]) -> None:
+    """Rarity 2, 1, 0: rare, uncommon, common, cut where a third of the filled records lie on each side."""
+    for column in rare:
+        con.execute(f"""
+            create or replace temp table frequency_{column} as
+            with counted as (
+                select "{column}" as term, count(*) as n from linkage_base where "{column}" is not null group by all
+            ),
+            weighted as (
+                select *, sum(n) over (order by n range unbounded preceding) as up_to, sum(n) over () as total
+                from counted
+            )
+            select term, case when 3 * (up_to - n) < total then 2 when 3 * (up_to - n) < 2 * total then 1 else 0 end
+                   as rarity
+            from (select term, n, min(up_to) over (partition by n) as up_to, total from weighted)
+        """).fetchall()
+    for column in _CONTACTS:
+        con.execute(f"""
+            create or replace temp table names_{column} as
+            select {column} as contact,
+                   count(distinct coalesce(given_name_canonical, given_name, full_name)) as names
+            from linkage_base where {column} is not null group by all having names > 1
+        """).fetchall()
+    all_rare = (*_RARITY_OF, *attributes)
+    rarities = [
+        f"coalesce(frequency_{name}.rarity, 0) as {name}_rarity" if name in rare else f"0 as {name}_rarity"
+        for name in all_rare
+    ]
+    joins = [f'left join frequency_{name} on frequency_{name}.term = linkage_base."{name}"' for name in rare]
+    con.execute(f"""
+        create or replace temp table linkage_features as
+        select linkage_base.*, {", ".join(rarities)},
+               coalesce(names_email.names, 1) as email_names, coalesce(names_phone.names, 1) as phone_names,
+               list_sort(list_distinct(string_split(full_name, ' '))) as name_words
+        from linkage_base {" ".join(joins)}
+        left join names_email on names_email.contact = linkage_base.email
+        left join names_phone on names_phone.contact = linkage_base.phone
+    """).fetchall()
+    for table in ("linkage_base", *(f"frequency_{name}" for name in rare), "names_email", "names_phone"):
+        con.execute(f"drop table {table}").fetchall()
+
+
+def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], most_per_key: int) -> None:
+    """Add one key column per rule; keys held by more than `most_per_key` records are cut to null."""
+    keys = ", ".join(f"{rule.key} as {rule.column}" for rule in rules)
+    con.execute(f"create or replace temp table block_keys as select rid, {keys} from linkage_features").fetchall()
+    cuts = []
+    for rule in rules:
+        con.execute(f"""
+            create or replace temp table hot_{rule.column} as
+            select {rule.column} as k from block_keys where {rule.column} is not null
+            group by k having count(*) > {most_per_key}
+        """).fetchall()
+        cuts.append(f"case when {rule.column} not in (select k from hot_{rule.column}) then {rule.column} end")
+    columns = ", ".join(f"{cut} as {rule.column}" for cut, rule in zip(cuts, rules, strict=True))
+    con.execute(f"""
+        create or replace temp table linkage_features as
+        select linkage_features.*, keyed.* exclude (rid)
+        from linkage_features join (select rid, {columns} from block_keys) keyed using (rid)
+    """).fetchall()
+    for table in ("block_keys", *(f"hot_{rule.column}" for rule in rules)):
+        con.execute(f"drop table {table}").fetchall()
