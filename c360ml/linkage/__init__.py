@@ -2,6 +2,6 @@
 
 from c360ml.linkage.evaluation import evaluate_clusters
 from c360ml.linkage.model import LinkageModel
-from c360ml.linkage.step import link
+from c360ml.linkage.step import link, link_records
 
-__all__ = ["LinkageModel", "evaluate_clusters", "link"]
+__all__ = ["LinkageModel", "evaluate_clusters", "link", "link_records"]

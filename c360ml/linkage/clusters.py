@@ -64,7 +64,8 @@ def average_linkage(records: int, left: Ints, right: Ints, weights: Floats, *, t
 
 def _merge_parallel_edges(records: int, left: Ints, right: Ints, excess: Floats) -> tuple[Ints, Ints, Floats]:
     keys, position = np.unique(left * records + right, return_inverse=True)
-    return keys // records, keys % records, np.bincount(position, excess, minlength=len(keys))
+    merged: Floats = np.bincount(position, excess, minlength=len(keys)).astype(np.float64)
+    return keys // records, keys % records, merged
 
 
 def _mutual_best(records: int, left: Ints, right: Ints, means: Floats, threshold: float) -> tuple[Ints, Ints]:

@@ -73,7 +73,8 @@ def cluster_measures(con: duckdb.DuckDBPyConnection, clusters: str, truth: str) 
             select cluster_id, true_id, count(*) as n from joined group by all
         ),
         sized as (
-            select *, sum(n) over (partition by cluster_id) as in_cluster, sum(n) over (partition by true_id) as in_truth
+            select *, sum(n) over (partition by cluster_id) as in_cluster,
+                   sum(n) over (partition by true_id) as in_truth
             from shared
         )
         select sum(n),

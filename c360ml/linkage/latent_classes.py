@@ -289,5 +289,6 @@ def _log_joint(indicators: Floats, levels: Floats, sizes: Floats) -> Floats:
 def _shares(indicators: Floats, levels: Floats, sizes: Floats) -> Floats:
     logs = _log_joint(indicators, levels, sizes)
     logs -= logs.max(axis=1, keepdims=True)
-    shares: Floats = np.exp(logs)
-    return shares / shares.sum(axis=1, keepdims=True)
+    joint = np.exp(logs)
+    shares: Floats = joint / joint.sum(axis=1, keepdims=True)
+    return shares

@@ -5,27 +5,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from c360ml.errors import ConfigError, DataError, ModelError, NotFittedError
 from c360ml.lakehouse import as_relation, connect, same_kind
 from c360ml.linkage import evaluation
 from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY, BlockedRule, BlockingRule, candidate_rules, choose_rules
-from c360ml.linkage.clusters import average_linkage, components
 from c360ml.linkage.comparisons import choose_comparisons
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import Features, add_block_keys, build_features
 from c360ml.linkage.latent_classes import CLASS_NAMES, LatentClasses
+from c360ml.linkage.pair_tables import PairTables
 from c360ml.linkage.splink_engine import SplinkEngine
 
 if TYPE_CHECKING:
     import duckdb
 
 FORMAT_VERSION = 1
-RANDOM_PAIRS = 500_000
-_LEAST_WEIGHT_KEPT = -6.0
 
 
 class LinkageModel:
@@ -77,20 +71,20 @@ class LinkageModel:
         self.blocking_ = choose_rules(
             self._con, candidate_rules(self._features.filled), records=self._features.records, max_pairs=self.max_pairs
         )
-        self._engine = self._start_engine()
+        self._start_engine()
         self._engine.compare(self._engine.block(), into="scored_candidates")
-        self._engine.compare(self._draw_random_pairs(), into="random_vectors")
-        patterns, counts = self._count_patterns("scored_candidates")
-        random_patterns, random_counts = self._count_patterns("random_vectors")
+        self._engine.compare(self._pairs.draw_random_pairs(self.seed), into="random_vectors")
+        patterns, counts = self._pairs.count_patterns("scored_candidates")
+        random_patterns, random_counts = self._pairs.count_patterns("random_vectors")
         self.classes_ = LatentClasses(self.comparisons_).fit(
             self._engine.digits(patterns),
             counts,
             self._engine.digits(random_patterns),
             random_counts,
-            all_pairs=self._all_pairs(),
+            all_pairs=self._pairs.all_pairs,
         )
         self._con.execute("drop table random_vectors").fetchall()
-        self._score()
+        self._pairs.score(self.classes_)
         return self
 
     def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None) -> None:
@@ -102,87 +96,17 @@ class LinkageModel:
             as_relation(self._con, records).create_view("linkage_records", replace=True)
             self._features = build_features(self._con, "linkage_records")
 
-    def _start_engine(self) -> SplinkEngine:
-        rules = self.rules_
-        add_block_keys(self._con, rules, MOST_RECORDS_PER_KEY)
-        return SplinkEngine(self._con, self._features.name, self.comparisons_, rules)
+    def _start_engine(self) -> None:
+        add_block_keys(self._con, self.rules_, MOST_RECORDS_PER_KEY)
+        self._engine = SplinkEngine(self._con, self._features.name, self.comparisons_, self.rules_)
+        self._pairs = PairTables(self._con, self._features, self._engine)
 
     @property
     def rules_(self) -> tuple[BlockingRule, ...]:
         """Blocking rules in use."""
         return tuple(each.rule for each in self.blocking_ if each.chosen)
 
-    def _all_pairs(self) -> float:
-        return self._features.records * (self._features.records - 1) / 2
-
-    def _draw_random_pairs(self) -> str:
-        """Pairs of any two records, all of them if there are few; the same for the same seed."""
-        records = self._features.records
-        if self._all_pairs() <= RANDOM_PAIRS:
-            query = f"select l.rid as rid_l, r.rid as rid_r from {self._features.name} l join {self._features.name} r on l.rid < r.rid"
-        else:
-            draws = math.ceil(RANDOM_PAIRS / records)
-            query = f"""
-                with drawn as (
-                    select rid, 1 + (rid + hash(rid * {draws} + draw, {self.seed}) % {records - 1}) % {records} as other
-                    from {self._features.name}, range({draws}) as draws(draw)
-                )
-                select least(rid, other) as rid_l, greatest(rid, other) as rid_r from drawn
-            """
-        self._con.execute(f"create or replace temp table random_pairs as {query}").fetchall()
-        return "random_pairs"
-
-    def _count_patterns(self, vectors: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        counted = self._con.execute(
-            f"select pattern, count(*) as pairs from {vectors} group by pattern order by pattern"
-        ).fetchnumpy()
-        return np.asarray(counted["pattern"], dtype=np.int64), np.asarray(counted["pairs"], dtype=np.float64)
-
     # ------------------------------------------------------------------ scoring
-    def _score(self) -> None:
-        """Weigh candidate pairs, then the pairs of records that share a linked neighbour, which blocking missed."""
-        self._weigh_patterns("scored_candidates")
-        self._con.execute("""
-            create or replace temp table neighbours as
-            with linked as (
-                select rid_l, rid_r from scored_candidates join pattern_weights using (pattern) where match_weight > 0
-            )
-            select rid_l as middle, rid_r as rid from linked union all select rid_r, rid_l from linked
-        """).fetchall()
-        self._con.execute("""
-            create or replace temp table neighbour_pairs as
-            select distinct a.rid as rid_l, b.rid as rid_r
-            from neighbours a join neighbours b on a.middle = b.middle and a.rid < b.rid
-            anti join scored_candidates c on c.rid_l = a.rid and c.rid_r = b.rid
-        """).fetchall()
-        self._engine.compare("neighbour_pairs", into="scored_neighbours")
-        self._con.execute("""
-            create or replace temp table scored_pairs as
-            select rid_l, rid_r, pattern, true as blocked from scored_candidates
-            union all
-            select rid_l, rid_r, pattern, false from scored_neighbours
-        """).fetchall()
-        for table in ("neighbours", "neighbour_pairs", "scored_neighbours", "scored_candidates"):
-            self._con.execute(f"drop table {table}").fetchall()
-        self._weigh_patterns("scored_pairs")
-
-    def _weigh_patterns(self, vectors: str) -> None:
-        patterns, _ = self._count_patterns(vectors)
-        digits = self._engine.digits(patterns)
-        weights = self.classes_.match_weights(digits)
-        household = self.classes_.class_probabilities(digits)[:, CLASS_NAMES.index("household")]
-        table = pa.table(
-            {
-                "pattern": patterns,
-                "match_weight": weights,
-                "match_probability": 1 / (1 + np.exp2(-np.clip(weights, -1000, 1000))),
-                "household_probability": household,
-            }
-        )
-        self._con.register("weighed_patterns", table)
-        self._con.execute("create or replace temp table pattern_weights as from weighed_patterns").fetchall()
-        self._con.unregister("weighed_patterns")
-
     def predict(self) -> Any:
         """Scored pairs of the fitted records, of the kind of table that was given.
 
@@ -195,13 +119,7 @@ class LinkageModel:
 
     def pairs_query(self) -> str:
         """SQL of the scored pairs, for use in the connection that `fit` was given."""
-        return f"""
-            select l.record_id as record_id_l, r.record_id as record_id_r,
-                   match_weight, match_probability, household_probability
-            from scored_pairs join pattern_weights using (pattern)
-            join {self._features.name} l on l.rid = rid_l join {self._features.name} r on r.rid = rid_r
-            where match_weight >= {_LEAST_WEIGHT_KEPT} or household_probability >= 0.5
-        """
+        return self._pairs.pairs_query()
 
     # ------------------------------------------------------------------ clusters
     def cluster(self) -> Any:
@@ -216,56 +134,8 @@ class LinkageModel:
 
     def cluster_table(self) -> str:
         """Write the clusters as a temporary table in the connection that `fit` was given; returns its name."""
-        weight = self._threshold_weight()
-        edges = self._con.execute(
-            f"""select rid_l - 1 as l, rid_r - 1 as r from scored_pairs join pattern_weights using (pattern)
-                where match_weight > {weight} order by all"""
-        ).fetchnumpy()
-        records = self._features.records
-        self._register_labels("provisional", components(records, _integers(edges["l"]), _integers(edges["r"])))
-        inside = self._con.execute("""
-            select rid_l - 1 as l, rid_r - 1 as r, match_weight
-            from scored_pairs join pattern_weights using (pattern)
-            join provisional a on a.rid = rid_l join provisional b on b.rid = rid_r
-            where a.label = b.label order by all
-        """).fetchnumpy()
-        labels = average_linkage(
-            records,
-            _integers(inside["l"]),
-            _integers(inside["r"]),
-            np.asarray(inside["match_weight"]),
-            threshold=weight,
-        )
-        self._register_labels("final_labels", labels)
-        self._con.execute(f"""
-            create or replace temp table clusters as
-            with ends as (
-                select rid_l as rid, match_probability, a.label = b.label as together
-                from scored_pairs join pattern_weights using (pattern)
-                join final_labels a on a.rid = rid_l join final_labels b on b.rid = rid_r
-                union all
-                select rid_r, match_probability, a.label = b.label
-                from scored_pairs join pattern_weights using (pattern)
-                join final_labels a on a.rid = rid_l join final_labels b on b.rid = rid_r
-            ),
-            cohesions as (
-                select rid, round(avg(match_probability), 12) as cohesion from ends where together group by rid
-            )
-            select record.record_id, first.record_id as cluster_id, coalesce(cohesion, 1.0) as cohesion
-            from final_labels
-            join {self._features.name} record on record.rid = final_labels.rid
-            join {self._features.name} first on first.rid = final_labels.label + 1
-            left join cohesions on cohesions.rid = final_labels.rid
-        """).fetchall()
-        return "clusters"
-
-    def _threshold_weight(self) -> float:
-        return 0.0 if self.threshold is None else math.log2(self.threshold / (1 - self.threshold))
-
-    def _register_labels(self, name: str, labels: NDArray[np.int64]) -> None:
-        self._con.register(f"{name}_arrow", pa.table({"rid": np.arange(1, len(labels) + 1), "label": labels}))
-        self._con.execute(f"create or replace temp table {name} as from {name}_arrow").fetchall()
-        self._con.unregister(f"{name}_arrow")
+        weight = 0.0 if self.threshold is None else math.log2(self.threshold / (1 - self.threshold))
+        return self._pairs.cluster(weight)
 
     # ------------------------------------------------------------------ judging and explaining
     def evaluate(self, labels: Any) -> dict[str, Any]:
@@ -322,7 +192,7 @@ class LinkageModel:
             f"create or replace temp table asked_pair as select {found[0][0]} as rid_l, {found[1][0]} as rid_r"
         ).fetchall()
         self._engine.compare("asked_pair", into="asked_vector")
-        pattern, _ = self._count_patterns("asked_vector")
+        pattern, _ = self._pairs.count_patterns("asked_vector")
         return waterfall(self.classes_, self.comparisons_, self._engine.digits(pattern)[0])
 
     def summary(self) -> dict[str, Any]:
@@ -402,14 +272,10 @@ class LinkageModel:
             raise NotFittedError("LinkageModel")
         self._stored_columns = self._columns()
         self._open(records, con)
-        self._engine = self._start_engine()
+        self._start_engine()
         self._engine.compare(self._engine.block(), into="scored_candidates")
-        self._score()
+        self._pairs.score(self.classes_)
         return self
 
     _features: Features
     _stored_columns: frozenset[str]
-
-
-def _integers(values: Any) -> NDArray[np.int64]:
-    return np.asarray(values, dtype=np.int64)

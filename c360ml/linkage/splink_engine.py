@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from splink import DuckDBAPI, Linker, SettingsCreator
+from splink.internals.comparison_level_creator import ComparisonLevelCreator
 from splink.internals.comparison_library import CustomComparison
 from splink.internals.comparison_vector_values import compute_comparison_vector_values_from_id_pairs_sqls
 from splink.internals.pipeline import CTEPipeline
@@ -115,7 +116,7 @@ def splink_settings(comparisons: tuple[Comparison, ...], rules: tuple[BlockingRu
 
 
 def _splink_comparison(comparison: Comparison) -> CustomComparison:
-    levels: list[dict[str, Any]] = [
+    levels: list[ComparisonLevelCreator | dict[str, Any]] = [
         {"sql_condition": comparison.missing, "label_for_charts": "missing", "is_null_level": True}
     ]
     levels += [{"sql_condition": level.condition, "label_for_charts": level.label} for level in comparison.levels]

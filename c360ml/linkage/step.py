@@ -18,6 +18,11 @@ def link(lake: Lakehouse, config: Config) -> dict[str, Any]:
     model = LinkageModel(
         threshold=settings.match_probability_threshold, max_pairs=settings.max_pairs, seed=settings.seed
     )
+    return link_records(lake, model)
+
+
+def link_records(lake: Lakehouse, model: LinkageModel) -> dict[str, Any]:
+    """Fit a model to `silver.records`; write clusters, links and the model file."""
     lake.say("blocking and comparing")
     model.fit(tables.RECORDS.path, con=lake.con)
     lake.say("clustering")

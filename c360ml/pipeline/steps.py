@@ -83,9 +83,7 @@ STEPS = (
         ),
         ("project",),
     ),
-    Step(
-        "link", "Link records", linkage.link, (tables.RECORDS,), (tables.LINKS, tables.CLUSTERS), ("linkage",)
-    ),
+    Step("link", "Link records", linkage.link, (tables.RECORDS,), (tables.LINKS, tables.CLUSTERS), ("linkage",)),
     Step(
         "identify",
         "Identify customers",

@@ -1,0 +1,167 @@
+"""The tables at the end of a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from c360ml.pipeline import LinkedTable, RunResult, ValuedTable
+
+Rows = list[tuple[str, str]]
+
+
+def run_tables(result: RunResult, places: dict[str, str]) -> list[Table]:
+    """Tables of a whole run: what came in, who the customers are, what they are worth, where things are."""
+    return [
+        _table("What came in", _intake(result)),
+        _table("Who the customers are", _identity(result) + evaluation_rows(result.evaluation)),
+        _table(f"What they are worth ({result.config.project.currency})", _worth(result)),
+        _table("Campaigns", _campaigns(result)),
+        _table("Where it is", list(places.items())),
+    ]
+
+
+def link_tables(linked: LinkedTable) -> list[Table]:
+    """Tables of `c360ml link`."""
+    fit = linked.summary
+    rows = [
+        ("records", f"{fit['records']:,}"),
+        ("compared by", ", ".join(fit["comparisons"])),
+        ("candidate pairs", f"{fit['candidate_pairs']:,}"),
+        ("links", f"{fit['links']:,}"),
+        ("people", f"{fit['customers']:,}"),
+        ("households", f"{fit['households']:,}"),
+    ]
+    return [
+        _table(f"Linked {linked.file}", rows + evaluation_rows(linked.metrics["evaluation"])),
+        _table("Where it is", [("answers", str(linked.folder)), ("report", str(linked.folder / "report.html"))]),
+    ]
+
+
+def value_tables(valued: ValuedTable) -> list[Table]:
+    """Tables of `c360ml value`."""
+    metrics = valued.metrics
+    rows = [
+        ("customers", f"{metrics['customers']:,}"),
+        ("with repeat purchases", f"{metrics['repeat_buyers']:,}"),
+        ("historical value", f"{metrics['historical_value']:,.2f}"),
+        *_forecast(metrics),
+    ]
+    rows += _sizes("RFM", metrics["segments"]["rfm_segment"])
+    return [
+        _table(f"Valued {valued.file}", rows),
+        _table("Where it is", [("answers", str(valued.folder)), ("report", str(valued.folder / "report.html"))]),
+    ]
+
+
+def evaluation_rows(evaluation: dict[str, Any]) -> Rows:
+    """Rows of precision, recall and F1, as far as labels allowed."""
+    rows = []
+    for name, title in (
+        ("pairwise", "pairwise, true ids"),
+        ("b3", "B-cubed, true ids"),
+        ("labelled", "pairwise, labelled pairs"),
+    ):
+        if f"{name}_f1" in evaluation:
+            values = [evaluation[f"{name}_{measure}"] for measure in ("precision", "recall", "f1")]
+            rows.append((title, "precision {:.4f}  recall {:.4f}  F1 {:.4f}".format(*values)))
+    for name in ("blocking_recall", "calibration_error"):
+        if name in evaluation:
+            rows.append((name.replace("_", " "), f"{evaluation[name]:.4f}"))
+    return rows
+
+
+def _intake(result: RunResult) -> Rows:
+    landed, checked = result.summary("land"), result.summary("validate")
+    rows = [("rows read", f"{landed['rows']:,} from {landed['files']:,} files")]
+    rows += [("rows rejected", f"{checked['rejected']:,}")]
+    reasons: dict[str, int] = {}
+    for key, count in checked["rejected_by_reason"].items():
+        reason = key.split(":")[-1]
+        reasons[reason] = reasons.get(reason, 0) + count
+    return rows + [
+        (f"  {reason}", f"{count:,}") for reason, count in sorted(reasons.items(), key=lambda item: -item[1])
+    ]
+
+
+def _identity(result: RunResult) -> Rows:
+    link, identify = result.summary("link"), result.summary("identify")
+    return [
+        ("customer records", f"{link['records']:,}"),
+        ("candidate pairs", f"{link['candidate_pairs']:,}"),
+        ("links", f"{link['links']:,}"),
+        ("master customers", f"{identify['customers']:,}"),
+        ("households", f"{identify['households']:,}"),
+    ]
+
+
+def _worth(result: RunResult) -> Rows:
+    value, segment = result.summary("value"), result.summary("segment")
+    rows = [
+        ("buyers", f"{value.get('customers', 0):,}"),
+        ("historical CLV", f"{value.get('historical_value') or 0:,.0f}"),
+        *_forecast(value),
+    ]
+    return rows + _sizes("tier", segment["value_tiers"]) + _sizes("RFM", segment["rfm_segments"])
+
+
+def _forecast(metrics: dict[str, Any]) -> Rows:
+    if not metrics.get("fitted"):
+        return [("forecast", f"none: {metrics.get('reason')}")]
+    rows = [("projected CLV", f"{metrics['projected_value']:,.2f}")]
+    for name, title in (("bgnbd", "BG/NBD"), ("gamma_gamma", "Gamma-Gamma")):
+        if metrics.get(name):
+            parameters = "  ".join(f"{key} {value:.4g}" for key, value in metrics[name]["params"].items())
+            rows.append((title, f"{parameters}  log-likelihood {metrics[name]['log_likelihood']:,.1f}"))
+    return rows + _holdout(metrics.get("holdout"))
+
+
+def _holdout(holdout: dict[str, Any] | None) -> Rows:
+    if not holdout or not holdout.get("measured"):
+        return []
+    return [("holdout", "  ".join(f"{name} {_short(value)}" for name, value in _flat(holdout) if name != "measured"))]
+
+
+def _flat(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in metrics.items() if isinstance(value, int | float | str)]
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _sizes(title: str, sizes: dict[str, int]) -> Rows:
+    return [(f"{title} {name}", f"{count:,}") for name, count in sizes.items()]
+
+
+def _campaigns(result: RunResult) -> Rows:
+    rows = []
+    for campaign in result.summary("campaigns")["campaigns"].values():
+        told = f"sent {campaign['sent']:,}"
+        for name, sign in (("conversion_rate", ""), ("uplift", "+"), ("roi", "")):
+            if campaign[name] is not None:
+                told += f"  {name.replace('_', ' ')} " + format(campaign[name], f"{sign}.1%")
+        rows.append((campaign["campaign_name"] or "unnamed", told))
+    return rows or [("none", "no campaign in the sources")]
+
+
+def _table(title: str, rows: Rows) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True, min_width=26)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table
+
+
+def places(folder: Path, tracking_uri: str) -> dict[str, str]:
+    """Where a run's answers are."""
+    return {
+        "report": str(folder / "report.html"),
+        "tables (Delta)": str(folder / "data"),
+        "models": str(folder / "models"),
+        "MLflow": tracking_uri,
+        "MLflow UI": f"mlflow server --backend-store-uri {tracking_uri} -p 5000",
+    }

@@ -1,0 +1,111 @@
+"""What a run has done: a fingerprint per step, so that a rerun does only what depends on what changed.
+
+A step's fingerprint covers its code, its settings and the fingerprints of the steps that wrote its input; the
+first step's covers the content of the source files. A step is fresh if its fingerprint is the recorded one and
+its tables are at the recorded Delta versions. The record is written after the step's last table, so that a run
+killed in a step does that step again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from c360ml.config import Config
+from c360ml.lakehouse import Lakehouse
+from c360ml.pipeline.steps import STEPS, Step
+from c360ml.tables import Table
+
+MANIFEST_FILE = "data/manifest.json"
+
+
+class Manifest:
+    """The recorded state of a project's steps."""
+
+    def __init__(self, lake: Lakehouse, config: Config) -> None:
+        self.lake = lake
+        self.config = config
+        self._record: dict[str, Any] = lake.read_json(MANIFEST_FILE) or {"steps": {}}
+        self._fingerprints: dict[str, str] = {}
+
+    def fingerprint(self, step: Step) -> str:
+        """Digest of everything that decides what a step writes."""
+        if step.name not in self._fingerprints:
+            writers = sorted({_writer_of(table).name for table in step.reads})
+            parts = {
+                "code": _code_digest(step),
+                "settings": {name: _plain(getattr(self.config, name)) for name in step.settings},
+                "inputs": [self.fingerprint(_by_name(name)) for name in writers],
+                "files": [] if step.reads else self._file_digests(),
+            }
+            self._fingerprints[step.name] = _digest(json.dumps(parts, sort_keys=True, default=str).encode())
+        return self._fingerprints[step.name]
+
+    def _file_digests(self) -> list[list[str]]:
+        digests = []
+        for source in self.config.sources:
+            for path in sorted(self.lake.folder.glob(source.files)):
+                with path.open("rb") as file:
+                    digests.append(
+                        [
+                            source.name,
+                            str(path.relative_to(self.lake.folder)),
+                            hashlib.file_digest(file, "blake2b").hexdigest(),
+                        ]
+                    )
+        return digests
+
+    def is_fresh(self, step: Step) -> bool:
+        """Whether a step's tables are what it would write again."""
+        entry = self._record["steps"].get(step.name)
+        return (
+            entry is not None
+            and entry["fingerprint"] == self.fingerprint(step)
+            and all(self.lake.version(table) == entry["versions"].get(table.path) for table in step.writes)
+        )
+
+    def summary(self, step: Step) -> dict[str, Any]:
+        """What a step said when it last ran."""
+        summary: dict[str, Any] = self._record["steps"][step.name]["summary"]
+        return summary
+
+    def record(self, step: Step, summary: dict[str, Any], seconds: float) -> None:
+        """Note a finished step."""
+        self._record["steps"][step.name] = {
+            "fingerprint": self.fingerprint(step),
+            "versions": {table.path: self.lake.version(table) for table in step.writes},
+            "seconds": seconds,
+            "summary": summary,
+        }
+        self.lake.write_json(MANIFEST_FILE, self._record)
+
+    def digest(self) -> str:
+        """Digest of the whole flow: two runs with the same digest have the same tables."""
+        return _digest("".join(self.fingerprint(step) for step in STEPS).encode())
+
+
+def _by_name(name: str) -> Step:
+    return next(step for step in STEPS if step.name == name)
+
+
+def _writer_of(table: Table) -> Step:
+    return next(step for step in STEPS if table in step.writes)
+
+
+def _code_digest(step: Step) -> str:
+    room = Path(inspect.getfile(step.run)).parent
+    files = sorted(path for path in room.iterdir() if path.is_file())
+    return _digest(b"".join(path.read_bytes() for path in files))
+
+
+def _plain(settings: Any) -> Any:
+    if isinstance(settings, tuple):
+        return [_plain(each) for each in settings]
+    return settings.model_dump(mode="json")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
