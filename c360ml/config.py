@@ -173,10 +173,10 @@ class Config(Section):
                 f"a project must hold {CONFIG_FILE}", got=f"no file {path}", hint="run `c360ml init DIR`"
             )
         try:
-            return cls.parse(tomllib.loads(path.read_text("utf-8")))
-        except tomllib.TOMLDecodeError as error:
+            return cls.parse(tomllib.loads(path.read_text("utf-8-sig")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"{path.name} must be valid TOML", got=str(error), hint="mend that line"
+                f"{path.name} must be valid TOML in UTF-8", got=str(error), hint="mend that line"
             ) from error
 
     @classmethod

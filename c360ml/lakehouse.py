@@ -23,6 +23,9 @@ from deltalake.exceptions import TableNotFoundError
 from c360ml.errors import ColumnError, ModelError, TableError
 from c360ml.tables import Table
 
+EngineError = duckdb.Error
+"""What DuckDB raises; a room that reads foreign files turns it into an error of its own."""
+
 LAYER_FOLDERS = {"bronze": "1_bronze", "silver": "2_silver", "gold": "3_gold"}
 # The plain Parquet file list honours these; others (deletion vectors, column mapping) need a Delta reader.
 _PLAIN_READER_FEATURES = {"timestampNtz"}

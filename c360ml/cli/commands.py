@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from c360ml import __version__
 from c360ml.config import CONFIG_FILE
@@ -34,7 +35,8 @@ def main() -> None:
     try:
         app()
     except C360Error as error:
-        Console(stderr=True).print(f"[bold red]{type(error).__name__}[/]: {error}", highlight=False, markup=True)
+        message = f"[bold red]{type(error).__name__}[/]: {escape(str(error))}"
+        Console(stderr=True, soft_wrap=True).print(message, highlight=False)
         sys.exit(2)
 
 
@@ -78,7 +80,7 @@ def _run(folder: Path) -> None:
     told: dict[str, str] = {}
 
     def publish(lake: Lakehouse, result: RunResult) -> None:
-        if not result.changed and (result.folder / "report.html").is_file():
+        if result.published and (result.folder / "report.html").is_file():
             return
         bars.finish()
         with one_bar(console, "Report and track") as say:

@@ -1,1 +1,7 @@
-"""To be built."""
+"""5. Customer 360: what every customer did, and one row that tells all about each of them."""
+
+from c360ml.customer360.collect import collect_interactions
+from c360ml.customer360.customer_page import customer_360
+from c360ml.customer360.profile import profile_customers
+
+__all__ = ["collect_interactions", "customer_360", "profile_customers"]

@@ -267,7 +267,7 @@ class LinkageModel:
         return model
 
     def score(self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None) -> LinkageModel:
-        """Block and score other records with what was learnt; `predict`, `cluster` and `evaluate` then answer for them."""
+        """Block and score other records with what was learnt; `predict` and `cluster` then answer for them."""
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
         self._stored_columns = self._columns()

@@ -38,7 +38,10 @@ class PairTables:
         """Pairs of any two records, all of them if there are few; the same for the same seed."""
         records = self._features.records
         if self.all_pairs <= RANDOM_PAIRS:
-            query = f"select l.rid as rid_l, r.rid as rid_r from {self._features.name} l join {self._features.name} r on l.rid < r.rid"
+            query = f"""
+                select l.rid as rid_l, r.rid as rid_r
+                from {self._features.name} l join {self._features.name} r on l.rid < r.rid
+            """
         else:
             draws = math.ceil(RANDOM_PAIRS / records)
             query = f"""

@@ -1,9 +1,9 @@
 """What a run has done: a fingerprint per step, so that a rerun does only what depends on what changed.
 
-A step's fingerprint covers its code, its settings and the fingerprints of the steps that wrote its input; the
-first step's covers the content of the source files. A step is fresh if its fingerprint is the recorded one and
-its tables are at the recorded Delta versions. The record is written after the step's last table, so that a run
-killed in a step does that step again.
+A step's fingerprint covers its code, its tables' contracts, its settings and the fingerprints of the steps that
+wrote its input; the first step's covers the content of the source files. A step is fresh if its fingerprint is the
+recorded one and its tables are at the recorded Delta versions. The record is written after the step's last table, so
+that a run killed in a step does that step again.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class Manifest:
             writers = sorted({_writer_of(table).name for table in step.reads})
             parts = {
                 "code": _code_digest(step),
+                "tables": [_contract(table) for table in (*step.reads, *step.writes)],
                 "settings": {name: _plain(getattr(self.config, name)) for name in step.settings},
                 "inputs": [self.fingerprint(_by_name(name)) for name in writers],
                 "files": [] if step.reads else self._file_digests(),
@@ -45,18 +47,12 @@ class Manifest:
         return self._fingerprints[step.name]
 
     def _file_digests(self) -> list[list[str]]:
-        digests = []
-        for source in self.config.sources:
-            for path in sorted(self.lake.folder.glob(source.files)):
-                with path.open("rb") as file:
-                    digests.append(
-                        [
-                            source.name,
-                            str(path.relative_to(self.lake.folder)),
-                            hashlib.file_digest(file, "blake2b").hexdigest(),
-                        ]
-                    )
-        return digests
+        return [
+            [source.name, str(path.relative_to(self.lake.folder)), _file_digest(path)]
+            for source in self.config.sources
+            for path in sorted(self.lake.folder.glob(source.files))
+            if path.is_file()
+        ]
 
     def is_fresh(self, step: Step) -> bool:
         """Whether a step's tables are what it would write again."""
@@ -82,9 +78,10 @@ class Manifest:
         }
         self.lake.write_json(MANIFEST_FILE, self._record)
 
-    def digest(self) -> str:
-        """Digest of the whole flow: two runs with the same digest have the same tables."""
-        return _digest("".join(self.fingerprint(step) for step in STEPS).encode())
+    def digest(self, labels: Mapping[str, str]) -> str:
+        """Digest of the whole flow and its labels: two runs with the same digest have the same tables and measures."""
+        files = {name: _file_digest(self.lake.folder / file) for name, file in sorted(labels.items())}
+        return _digest(json.dumps([[self.fingerprint(step) for step in STEPS], files]).encode())
 
 
 def _by_name(name: str) -> Step:
@@ -101,10 +98,19 @@ def _code_digest(step: Step) -> str:
     return _digest(b"".join(path.read_bytes() for path in files))
 
 
+def _contract(table: Table) -> list[Any]:
+    return [table.path, table.key, [[name, column.type] for name, column in table.columns.items()]]
+
+
 def _plain(settings: Any) -> Any:
     if isinstance(settings, tuple):
         return [_plain(each) for each in settings]
     return settings.model_dump(mode="json")
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _digest(content: bytes) -> str:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.errors import ProjectError
 from c360ml.lakehouse import Lakehouse
-from c360ml.pipeline.judge import judge
+from c360ml.pipeline.judge import judge, open_labels
 from c360ml.pipeline.manifest import Manifest
 from c360ml.pipeline.steps import STEPS, Step
 
@@ -34,7 +34,10 @@ class StepResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run did. `evaluation` is empty without labels."""
+    """What a run did. `evaluation` is empty without labels.
+
+    `published` says that an earlier run with the same digest already called `then` to its end.
+    """
 
     folder: Path
     run_id: str
@@ -43,6 +46,7 @@ class RunResult:
     config: Config
     steps: tuple[StepResult, ...]
     evaluation: dict[str, Any] = field(default_factory=dict)
+    published: bool = False
 
     @property
     def changed(self) -> bool:
@@ -85,7 +89,7 @@ def run_pipeline(
     Raises:
         ConfigError: the config is missing or wrong.
         ProjectError: another run is at work in the folder.
-        SourceError: a source file cannot be read at all.
+        SourceError: a source or label file cannot be read at all.
     """
     folder, watcher = Path(folder).resolve(), watcher or Watcher()
     config = Config.load(folder / CONFIG_FILE)
@@ -100,9 +104,11 @@ def run_pipeline(
                 say=watcher.says,
             ) as lake,
         ):
-            result = _run_steps(lake, config, watcher)
+            labels = open_labels(lake, config)
+            result = _run_steps(lake, config, watcher, labels)
             if then is not None:
                 then(lake, result)
+            _record(lake, result, published=result.published or then is not None)
             return result
     except Timeout as error:
         raise ProjectError(
@@ -110,7 +116,7 @@ def run_pipeline(
         ) from error
 
 
-def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher) -> RunResult:
+def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher, labels: dict[str, str]) -> RunResult:
     started = datetime.now(UTC)
     manifest = Manifest(lake, config)
     results = []
@@ -118,20 +124,28 @@ def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher) -> RunResult:
         watcher.starts(step)
         results.append(_run_step(lake, config, step, manifest))
         watcher.ends(results[-1])
-    changed = any(not result.skipped for result in results)
-    evaluation = judge(lake, config) if changed else (lake.read_json(RUN_FILE) or {}).get("evaluation", {})
-    result = RunResult(
+    digest = manifest.digest(labels)
+    last = lake.read_json(RUN_FILE) or {}
+    known = last.get("digest") == digest
+    return RunResult(
         folder=lake.folder,
         run_id=started.strftime("%Y%m%dT%H%M%S"),
-        digest=manifest.digest(),
+        digest=digest,
         started_at=started,
         config=config,
         steps=tuple(results),
-        evaluation=evaluation,
+        evaluation=last["evaluation"] if known else judge(lake, labels),
+        published=known and last["published"],
     )
-    if changed:
-        lake.write_json(RUN_FILE, {"run_id": result.run_id, "digest": result.digest, "evaluation": evaluation})
-    return result
+
+
+def _record(lake: Lakehouse, result: RunResult, *, published: bool) -> None:
+    """Note the run once all is done, so that a run killed while it publishes is published by the next."""
+    last = lake.read_json(RUN_FILE) or {}
+    if (last.get("digest"), last.get("published")) == (result.digest, published):
+        return
+    content = {"run_id": result.run_id, "digest": result.digest, "published": published}
+    lake.write_json(RUN_FILE, {**content, "evaluation": result.evaluation})
 
 
 def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest) -> StepResult:

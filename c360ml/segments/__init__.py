@@ -1,1 +1,22 @@
-"""To be built."""
+"""Segments: who the customers are, by RFM scores, clusters, behaviour and value tier.
+
+`segment_customers` is the step of the pipeline; the models answer for any table of buyers. What a
+segment is called and when is data: `rfm_map`, `behaviour`, `value_tiers`.
+"""
+
+from c360ml.segments.behaviour import BEHAVIOURS
+from c360ml.segments.kmeans import KMeansSegmenter
+from c360ml.segments.rfm import RfmScorer
+from c360ml.segments.rfm_map import RFM_SEGMENTS
+from c360ml.segments.step import segment_customers
+from c360ml.segments.value_tiers import VALUE_TIERS, ValueTiers
+
+__all__ = [
+    "BEHAVIOURS",
+    "RFM_SEGMENTS",
+    "VALUE_TIERS",
+    "KMeansSegmenter",
+    "RfmScorer",
+    "ValueTiers",
+    "segment_customers",
+]

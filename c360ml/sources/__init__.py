@@ -1,1 +1,7 @@
-"""To be built."""
+"""Read extracts into bronze: land every row, validate it, keep what is refused."""
+
+from c360ml.sources.landing import land
+from c360ml.sources.user_tables import read_table
+from c360ml.sources.validation import validate
+
+__all__ = ["land", "read_table", "validate"]

@@ -1,0 +1,96 @@
+"""Interactions: purchases, services and digital events under the customer they belong to.
+
+Nothing is lost: a row whose customer cannot be found keeps a null master_id and is counted. A purchase or
+service belongs to the customer of its record. So does a digital event; without a known record it belongs
+to the customer who uses its e-mail address. If several customers share a personal address, that is the
+one with most records using it, then the one whose record using it changed last, then the least master_id.
+"""
+
+INTERACTIONS_SQL = """
+    with email_users as (
+        select
+            records.email,
+            identities.master_id,
+            count(*) as records,
+            max(coalesce(records.updated_at, records.created_at, '-infinity')) as changed_at
+        from silver.records as records
+        join silver.identities as identities using (record_id)
+        where records.email is not null and records.email_kind = 'personal'
+        group by all
+    ),
+    email_owners as (
+        select email, master_id
+        from email_users
+        qualify 1 = row_number() over (partition by email order by records desc, changed_at desc, master_id)
+    ),
+    purchases as (
+        select
+            purchase_id as interaction_id,
+            identities.master_id,
+            record_id,
+            'PURCHASE' as interaction_type,
+            'DEALER' as channel,
+            product as event_type,
+            purchased_on::timestamptz as occurred_at,
+            amount,
+            campaign_id
+        from silver.purchases
+        left join silver.identities as identities using (record_id)
+    ),
+    services as (
+        select
+            service_id as interaction_id,
+            identities.master_id,
+            record_id,
+            coalesce(service_type, 'SERVICE') as interaction_type,
+            'SERVICE' as channel,
+            service_type as event_type,
+            serviced_on::timestamptz as occurred_at,
+            amount,
+            null as campaign_id
+        from silver.services
+        left join silver.identities as identities using (record_id)
+    ),
+    events as (
+        select
+            event_id as interaction_id,
+            coalesce(identities.master_id, email_owners.master_id) as master_id,
+            record_id,
+            interaction_type,
+            'DIGITAL' as channel,
+            event_type,
+            occurred_at,
+            null as amount,
+            campaign_id
+        from silver.digital_events as digital_events
+        left join silver.identities as identities using (record_id)
+        left join email_owners on identities.master_id is null and email_owners.email = digital_events.email
+    )
+    select * from purchases
+    union all
+    select * from services
+    union all
+    select * from events
+"""
+
+OBSERVATION_SQL = """
+    with days as (
+        select occurred_at::date as day from gold.interactions
+    ),
+    seen as (
+        select
+            coalesce(
+                $observation_end,
+                (select max(day) from days where day <= current_date),
+                (select max(coalesce(updated_at, created_at))::date from silver.records
+                    where coalesce(updated_at, created_at) <= current_timestamp),
+                current_date
+            ) as observation_end
+    )
+    select
+        coalesce((select min(day) from days where day <= observation_end), observation_end)
+            as observation_start,
+        observation_end
+    from seen
+"""
+"""Without any interaction the observation is the day of the last change of a record."""

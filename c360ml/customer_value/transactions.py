@@ -1,0 +1,241 @@
+"""Read a transaction table: check it, count what is left out, and sum it by customer and day."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Literal
+
+from c360ml.errors import ColumnError, DataError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+
+Grain = Literal["day", "week"]
+Refunds = Literal["net", "drop"]
+Day = dt.date | dt.datetime | str
+"""A day, or a text such as 2024-01-31."""
+
+# Sums of decimals are exact, so they do not depend on the order in which threads add them.
+_MONEY = "decimal(18, 6)"
+_WHOLE = {f"{sign}{size}INT" for sign in ("", "U") for size in ("TINY", "SMALL", "BIG", "HUGE")}
+_NUMBERS = _WHOLE | {"INTEGER", "UINTEGER", "FLOAT", "DOUBLE", "DECIMAL"}
+_numbers = count(1)
+
+_COUNTS = """
+select
+    count(*)                                                                  as rows,
+    count(*) filter (where customer_id is null)                               as without_customer,
+    count(*) filter (where customer_id is not null and not has_date)          as without_date,
+    count(*) filter (where customer_id is not null and not has_amount)        as without_amount,
+    count(*) filter (where customer_id is not null and has_date and day is null)      as unreadable_dates,
+    count(*) filter (where customer_id is not null and has_amount and amount is null) as unreadable_amounts,
+    max(day) filter (where customer_id is not null)                           as latest
+from {transactions}
+"""
+
+_OBSERVED = """
+select
+    count(*) filter (where day > $observation_end)                            as after_observation_end,
+    count(*) filter (where day <= $observation_end and amount < 0)            as refunds,
+    coalesce(sum(amount) filter (where day <= $observation_end and amount < 0), 0)::double as refunded
+from {transactions}
+where customer_id is not null and day is not null
+"""
+
+_PURCHASE_DAYS = """
+create or replace temp table {name} as
+select
+    customer_id,
+    day,
+    count(*) filter (where amount is null or amount >= 0)                     as purchases,
+    sum(amount) filter (where amount >= 0)                                    as spend,
+    sum(amount) filter (where amount < 0)                                     as refunded
+from {transactions}
+where customer_id is not null and day <= $observation_end
+group by customer_id, day
+"""
+
+
+@dataclass(frozen=True)
+class PurchaseDays:
+    """Transactions summed by customer and day: a temporary table and what was counted on the way."""
+
+    con: DuckDBPyConnection
+    name: str
+    observation_end: dt.date
+    counts: dict[str, Any]
+
+    def drop(self) -> None:
+        """Forget the temporary table."""
+        self.con.execute(f"drop table if exists {self.name}").fetchall()
+
+
+def collect_purchase_days(
+    con: DuckDBPyConnection,
+    transactions: DuckDBPyRelation,
+    *,
+    customer: str,
+    date: str,
+    amount: str | None,
+    observation_end: Day | None = None,
+    grain: Grain = "day",
+) -> PurchaseDays:
+    """Sum a transaction table of this connection by customer and day.
+
+    Rows without a customer or a date, and rows after the observation end, are left out and counted.
+    A row without an amount is a purchase of unknown spend.
+
+    Raises:
+        ColumnError: a column is missing or of a type that cannot be a date or an amount.
+        DataError: dates or amounts cannot be read, or nothing is left.
+    """
+    _check_columns(transactions, [customer, date, *([amount] if amount else [])])
+    if grain not in ("day", "week"):
+        raise DataError("grain must be day or week", got=repr(grain), hint="leave it out for days")
+    number = next(_numbers)
+    source, parsed, name = f"source_{number}", f"transactions_{number}", f"purchase_days_{number}"
+    transactions.create_view(source, replace=True)
+    con.execute(
+        f"create or replace temp view {parsed} as " + _parsing(transactions, source, customer, date, amount, grain)
+    ).fetchall()
+    counts = _row(con, _COUNTS.format(transactions=parsed), {})
+    latest = counts.pop("latest")
+    _check_counts(counts, latest, amount)
+    end = latest if observation_end is None else as_date(observation_end)
+    counts |= _row(con, _OBSERVED.format(transactions=parsed), {"observation_end": end})
+    con.execute(_PURCHASE_DAYS.format(name=name, transactions=parsed), {"observation_end": end}).fetchall()
+    con.execute(f"drop view {parsed}").fetchall()
+    con.execute(f"drop view {source}").fetchall()
+    return PurchaseDays(con, name, end, counts)
+
+
+def count_customers_with_refunds_only(days: PurchaseDays) -> int:
+    """Count the customers who have refunds but no purchase, and so no history."""
+    query = f"""
+        select count(distinct customer_id) from {days.name} where purchases = 0 and customer_id not in
+        (select customer_id from {days.name} where purchases > 0)
+    """
+    return int(days.con.execute(query).fetchall()[0][0])
+
+
+def _row(con: DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    result = con.execute(query, parameters)
+    names = [column[0] for column in result.description]
+    return dict(zip(names, result.fetchall()[0], strict=True))
+
+
+def _check_columns(transactions: DuckDBPyRelation, wanted: list[str]) -> None:
+    missing = [name for name in wanted if name not in transactions.columns]
+    if missing:
+        raise ColumnError(
+            f"the transactions must have the columns {wanted}",
+            got=f"no {missing}; the columns are {transactions.columns}",
+            hint="name the columns that hold the customer, the date and the amount",
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _parsing(
+    transactions: DuckDBPyRelation, source: str, customer: str, date: str, amount: str | None, grain: Grain
+) -> str:
+    types = dict(zip(transactions.columns, map(str, transactions.types), strict=True))
+    has_date, day = _day(_quoted(date), date, types[date])
+    has_amount, money = "false", f"cast(null as {_MONEY})"
+    if amount:
+        has_amount, money = _amount(_quoted(amount), amount, types[amount])
+    identity = _quoted(customer)
+    if types[customer] == "VARCHAR":
+        identity = f"nullif(trim({identity}), '')"
+    elif types[customer] in ("FLOAT", "DOUBLE"):
+        identity = f"case when not isnan({identity}) then {identity} end"
+    first_of_grain = day if grain == "day" else f"cast(date_trunc('{grain}', {day}) as date)"
+    return (
+        f"select {identity} as customer_id, {first_of_grain} as day, {money} as amount,"
+        f" {has_date} as has_date, {has_amount} as has_amount from {source}"
+    )
+
+
+def _day(column: str, name: str, sql_type: str) -> tuple[str, str]:
+    """Say in SQL whether there is a date and which day it is."""
+    if sql_type == "DATE" or sql_type.startswith("TIMESTAMP"):
+        return f"{column} is not null", f"case when isfinite({column}) then cast({column} as date) end"
+    if sql_type.split("(")[0] in _NUMBERS:
+        text = f"cast(try_cast({column} as bigint) as varchar)"
+        has = f"{column} is not null and not isnan({column}::double)"
+        return has, f"cast(try_strptime({text}, '%Y%m%d') as date)"
+    if sql_type == "VARCHAR" or sql_type.startswith("ENUM"):
+        text = f"trim({column}::varchar)"
+        day = f"coalesce(try_cast({text} as timestamp), try_strptime({text}, '%Y%m%d'))"
+        return f"coalesce({text}, '') <> ''", f"cast({day} as date)"
+    raise ColumnError(
+        "the date column must hold dates, timestamps or text",
+        got=f"column {name} of type {sql_type}",
+        hint="name another column, or cast it",
+    )
+
+
+def _amount(column: str, name: str, sql_type: str) -> tuple[str, str]:
+    """Say in SQL whether there is an amount and how much it is."""
+    if sql_type.split("(")[0] in _NUMBERS:
+        return f"{column} is not null and not isnan({column}::double)", f"try_cast({column} as {_MONEY})"
+    if sql_type == "VARCHAR" or sql_type.startswith("ENUM"):
+        text = f"trim({column}::varchar)"
+        return f"coalesce({text}, '') <> ''", f"try_cast({text} as {_MONEY})"
+    raise ColumnError(
+        "the amount column must hold numbers or text",
+        got=f"column {name} of type {sql_type}",
+        hint="name another column, or cast it",
+    )
+
+
+def _check_counts(counts: dict[str, Any], latest: dt.date | None, amount: str | None) -> None:
+    if counts["unreadable_dates"]:
+        raise DataError(
+            "every date must be a date, a timestamp, ISO text (2024-01-31) or YYYYMMDD",
+            got=f"{counts['unreadable_dates']:,} dates that cannot be read",
+            hint="mend them, or convert the column to dates first",
+        )
+    if counts["unreadable_amounts"]:
+        raise DataError(
+            "every amount must be a plain number below 1e12",
+            got=f"{counts['unreadable_amounts']:,} amounts that cannot be read",
+            hint="remove currency signs and thousands separators",
+        )
+    del counts["unreadable_dates"], counts["unreadable_amounts"]
+    identified = counts["rows"] - counts["without_customer"]
+    if latest is None:
+        raise DataError(
+            "transactions must hold at least one row with a customer and a date",
+            got=f"{counts['rows']:,} rows, {identified:,} with a customer, none of these with a date",
+            hint="check the file and the column names",
+        )
+    if amount and counts["without_amount"] == identified:
+        raise DataError(
+            "the amount column must hold amounts",
+            got=f"{identified:,} rows, all without one",
+            hint="name another column, or leave the amount out",
+        )
+
+
+def as_date(when: Day) -> dt.date:
+    """Read a day from a date, a timestamp or ISO text.
+
+    >>> as_date("2024-01-31")
+    datetime.date(2024, 1, 31)
+
+    Raises:
+        DataError: it is none of these.
+    """
+    if isinstance(when, dt.datetime):
+        return when.date()
+    if isinstance(when, dt.date):
+        return when
+    try:
+        return dt.datetime.fromisoformat(when).date()
+    except (TypeError, ValueError) as error:
+        raise DataError("a day must be a date or ISO text", got=repr(when), hint="write it as 2024-01-31") from error

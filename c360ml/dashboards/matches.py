@@ -1,0 +1,221 @@
+"""How sure the matches are: candidate pairs, weights, kinds of pairs, and measures against labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c360ml.dashboards.asking import Row, ask
+from c360ml.dashboards.charts import Colour, Field, bars, dots, histogram, lines
+from c360ml.dashboards.formats import count, measure, plural, ratio, share
+from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_BIN = 2
+_LOW, _HIGH = -12, 40
+_WEIGHTS = """
+    with pairs as (
+        select
+            least(greatest(floor(match_weight / $bin) * $bin, $low), $high) as low,
+            case
+                when is_link then 'joined'
+                when household_probability >= 0.5 then 'apart: one household'
+                else 'apart'
+            end as decision
+        from silver.links
+    )
+    select low, low + $bin as high, decision, count(*) as pairs from pairs group by all order by low, decision
+"""
+_DECISIONS = ("joined", "apart", "apart: one household")
+_CLASS_MEANINGS = {
+    "person": "both records are one person",
+    "household": "two people of one household",
+    "namesake": "two people with one name",
+    "contact": "two people with one e-mail, phone or address",
+    "unrelated": "two people with nothing in common but chance",
+}
+_MOST_RULES = 20
+_MEASURES = {"pairwise": "pairs of records", "b3": "B-cubed, by record", "labelled": "labelled pairs"}
+
+
+def matches_section(con: DuckDBPyConnection, summary: dict[str, Any], evaluation: dict[str, Any]) -> Section:
+    """Show how records were linked and how right that is.
+
+    Args:
+        con: holds `silver.links`.
+        summary: what the linkage said of its fit.
+        evaluation: measures against labels; empty without labels.
+    """
+    links, candidates = summary["links"], summary["candidate_pairs"]
+    answer = (
+        f"Of {plural(candidates, 'candidate pair')}, {count(links)} are more likely one person than not"
+        f" (match probability above {measure(summary['threshold'], 2)})."
+    )
+    if evaluation:
+        answer += f" {_verdict(evaluation)}"
+    blocks = [*_evaluation(evaluation), *_weights(con), *_classes(summary), *_rules(summary)]
+    return Section("matches", "How sure are the matches?", answer, blocks)
+
+
+def _verdict(evaluation: dict[str, Any]) -> str:
+    if "b3_f1" in evaluation:
+        return (
+            f"Against true identities, B-cubed precision is {share(evaluation['b3_precision'])},"
+            f" recall {share(evaluation['b3_recall'])}, F1 {share(evaluation['b3_f1'])}."
+        )
+    return (
+        f"Against {plural(evaluation['labelled_pairs'], 'labelled pair')}, precision is"
+        f" {share(evaluation['labelled_precision'])}, recall {share(evaluation['labelled_recall'])}."
+    )
+
+
+def _evaluation(evaluation: dict[str, Any]) -> list[Block]:
+    kinds = [kind for kind in _MEASURES if f"{kind}_f1" in evaluation]
+    if not kinds:
+        return [Text("No labels were given, so how right the matches are is not measured here.")]
+    parts = ("precision", "recall", "F1")
+    rows = [
+        {"kind": _MEASURES[kind], "measure": part, "value": evaluation[f"{kind}_{part.lower()}"]}
+        for kind in kinds
+        for part in parts
+    ]
+    low = min(row["value"] for row in rows)
+    spec = dots(
+        rows,
+        Field("kind", "measured on"),
+        Field("value", "score, 100% is perfect", ".1%"),
+        colour=Colour("measure", "measure", parts),
+        domain=(max(0.0, int(low * 10 - 0.5) / 10), 1.0),
+    )
+    table = DataTable(
+        "Accuracy against labels",
+        ("measured on", "precision", "recall", "F1"),
+        [(_MEASURES[kind], *(share(evaluation[f"{kind}_{part.lower()}"], 2) for part in parts)) for kind in kinds],
+        note=_evaluation_note(evaluation),
+        half=True,
+    )
+    missed = evaluation[f"{kinds[0]}_recall"] < evaluation[f"{kinds[0]}_precision"]
+    title = "Matches miss more than they wrongly join" if missed else "Matches wrongly join more than they miss"
+    return [table, Chart(title, spec, legend=parts, half=True), *_calibration(evaluation)]
+
+
+def _evaluation_note(evaluation: dict[str, Any]) -> str:
+    notes = []
+    if "true_ids" in evaluation:
+        notes.append(
+            f"{plural(evaluation['records'], 'record')} of {count(evaluation['true_ids'])} true people were found to be"
+            f" {count(evaluation['clusters'])}."
+        )
+    if "blocking_recall" in evaluation:
+        notes.append(f"Blocking brought {share(evaluation['blocking_recall'])} of true pairs together.")
+    if "labelled_pairs" in evaluation:
+        notes.append(f"{plural(evaluation['labelled_pairs'], 'labelled pair')}: hard cases, not a random sample.")
+    return " ".join(notes)
+
+
+def _calibration(evaluation: dict[str, Any]) -> list[Block]:
+    bins = evaluation.get("calibration") or []
+    if not bins:
+        return []
+    error = evaluation["calibration_error"]
+    spec = lines(
+        bins,
+        Field("mean_probability", "mean match probability of the pairs", ".1%"),
+        Field("true_share", "share that is one person", ".1%"),
+        diagonal=True,
+        points=True,
+        sizes=Field("pairs", "pairs", ","),
+        more=(Field("pairs", "pairs", ","),),
+    )
+    table = DataTable(
+        "Calibration",
+        ("mean probability", "pairs", "true share"),
+        [(share(each["mean_probability"]), count(each["pairs"]), share(each["true_share"])) for each in bins],
+    )
+    title = f"Can the probabilities be believed? They are off by {share(error)} on average"
+    note = (
+        "On the dashed line a probability of 80% is right in 80% of pairs. Larger points stand for more pairs."
+        f" Expected calibration error {measure(error, 4)}."
+    )
+    return [Chart(title, spec, note=note, numbers=table, half=True)]
+
+
+def _weights(con: DuckDBPyConnection) -> list[Block]:
+    rows = ask(con, _WEIGHTS, bin=_BIN, low=_LOW, high=_HIGH - _BIN)
+    if not rows:
+        return [Text("No pair of records was alike enough to be kept.")]
+    total = sum(row["pairs"] for row in rows)
+    unsure = sum(row["pairs"] for row in rows if -4 <= row["low"] < 4)
+    present = tuple(name for name in _DECISIONS if any(row["decision"] == name for row in rows))
+    spec = histogram(
+        rows,
+        Field("low", "match weight, log2 of the odds", ".0f"),
+        Field("high", "to", ".0f"),
+        Field("pairs", "pairs", ","),
+        colour=Colour("decision", "decision", present),
+    )
+    table = DataTable(
+        "Match weights",
+        ("weight from", "to", "decision", "pairs"),
+        [(measure(row["low"], 0), measure(row["high"], 0), row["decision"], count(row["pairs"])) for row in rows],
+        texts=frozenset({2}),
+    )
+    title = f"{share(ratio(unsure, total))} of the scored pairs are unsure, with a weight between -4 and 4"
+    note = (
+        "0 is even odds, 10 is a thousand to one. Pairs with a weight below -6 are kept only if they are of one"
+        f" household; the outermost bars hold all beyond {_LOW + _BIN} and {_HIGH - _BIN}."
+    )
+    return [Chart(title, spec, note=note, numbers=table, legend=present, half=True)]
+
+
+def _classes(summary: dict[str, Any]) -> list[Block]:
+    rows = [
+        {"kind": kind, "meaning": _CLASS_MEANINGS.get(kind, ""), "pairs": pairs}
+        for kind, pairs in summary["pairs_by_class"].items()
+        if pairs >= 1
+    ]
+    if not rows:
+        return []
+    table = DataTable(
+        "Pairs of each kind",
+        ("kind", "meaning", "pairs"),
+        [(row["kind"], row["meaning"], count(row["pairs"])) for row in rows],
+        texts=frozenset({1}),
+    )
+    spec = dots(
+        rows,
+        Field("kind", "kind of pair"),
+        Field("pairs", "pairs in the whole file (log scale)", ",.0f"),
+        log=True,
+        more=(Field("meaning", "meaning"),),
+    )
+    sizes = {row["kind"]: row["pairs"] for row in rows}
+    title = "Which kinds of pairs are there?"
+    if "household" in sizes and "person" in sizes:
+        title = (
+            f"For each pair that is one person, {measure(sizes['household'] / sizes['person'], 2)} share a household"
+        )
+    note = f"Estimated by the model in {plural(summary['iterations'], 'iteration')}."
+    if not summary["converged"]:
+        note += " The estimation did not converge."
+    return [Chart(title, spec, note=note, numbers=table, half=True)]
+
+
+def _rules(summary: dict[str, Any]) -> list[Block]:
+    chosen: list[Row] = [rule for rule in summary["blocking_rules"] if rule["chosen"]]
+    if not chosen:
+        return []
+    chosen.sort(key=lambda rule: (-rule["pairs"], rule["rule"]))
+    table = DataTable(
+        "Blocking rules", ("records that share", "pairs"), [(rule["rule"], count(rule["pairs"])) for rule in chosen]
+    )
+    rows = [{"rule": rule["rule"].replace("+", " + ").replace("_", " "), "pairs": rule["pairs"]} for rule in chosen]
+    spec = bars(rows[:_MOST_RULES], Field("rule", "records that share"), Field("pairs", "pairs", ","))
+    left_out = len(summary["blocking_rules"]) - len(chosen)
+    note = "A pair may come by several rules." + (
+        f" The {_MOST_RULES} largest of {len(rows)}." if len(rows) > _MOST_RULES else ""
+    )
+    note += f" {plural(left_out, 'rule')} would have brought too many pairs." if left_out else ""
+    title = f"Which pairs were compared? Most come by {rows[0]['rule']}"
+    return [Chart(title, spec, note=note, numbers=table)]

@@ -1,0 +1,183 @@
+"""Who the customers are: how records become people and households, who knows them, and what is known of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c360ml.dashboards.asking import Row, ask, ask_one
+from c360ml.dashboards.charts import Colour, Field, bars, columns, grouped_bars, heatmap
+from c360ml.dashboards.formats import count, measure, plural, ratio, share
+from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_TOTALS = """
+    select count(*) as records, count(distinct master_id) as customers, count(distinct household_id) as households
+    from silver.identities
+"""
+_RECORDS_PER_CUSTOMER = """
+    with sizes as (
+        select least(count(*), $most) as size from silver.identities group by master_id
+    )
+    select case when size = $most then size || '+' else size::varchar end as size, count(*) as customers
+    from sizes group by sizes.size order by sizes.size
+"""
+_PEOPLE_PER_HOUSEHOLD = """
+    with sizes as (
+        select least(count(distinct master_id), $most) as size from silver.identities group by household_id
+    )
+    select case when size = $most then size || '+' else size::varchar end as size, count(*) as households
+    from sizes group by sizes.size order by sizes.size
+"""
+_OVERLAP = """
+    with known as (
+        select distinct master_id, source from silver.identities join silver.records using (record_id)
+    )
+    select a.source as source, b.source as also, count(*) as customers
+    from known a join known b using (master_id)
+    group by all order by all
+"""
+_COVERAGE = """
+    select 'name' as field, 1 as place, avg((given_name is not null and surname is not null)::int) as share from {table}
+    union all select 'e-mail', 2, avg((email is not null)::int) from {table}
+    union all select 'phone', 3, avg((phone is not null)::int) from {table}
+    union all select 'address', 4, avg((street is not null and postcode is not null)::int) from {table}
+    union all select 'date of birth', 5, avg((date_of_birth is not null)::int) from {table}
+    order by place
+"""
+_BEHAVIOUR = """
+    select behaviour_segment as segment, count(*) as customers from gold.customer_segments
+    group by all order by customers desc, segment
+"""
+_MOST_RECORDS, _MOST_PEOPLE = 10, 8
+
+
+def people_section(con: DuckDBPyConnection, *, sources: bool = True) -> Section:
+    """Show customers and households; `sources` adds what only a project knows.
+
+    Args:
+        con: holds `silver.identities`, and with `sources` the other tables of a project.
+        sources: whether there are sources, golden records and segments to show.
+    """
+    totals = ask_one(con, _TOTALS)
+    per_customer = measure(ratio(totals["records"], totals["customers"]), 2)
+    per_household = measure(ratio(totals["customers"], totals["households"]), 2)
+    answer = (
+        f"{plural(totals['records'], 'record')} are {plural(totals['customers'], 'customer')} in"
+        f" {plural(totals['households'], 'household')}: {per_customer} records per customer, {per_household} customers"
+        " per household."
+    )
+    if not totals["records"]:
+        return Section("people", "Who are the customers?", "There is no customer record.")
+    blocks = [*_sizes(con, totals)]
+    if sources:
+        blocks += [*_overlap(con), *_coverage(con), *_behaviour(con)]
+    return Section("people", "Who are the customers?", answer, blocks)
+
+
+def _sizes(con: DuckDBPyConnection, totals: Row) -> list[Block]:
+    people = ask(con, _RECORDS_PER_CUSTOMER, most=_MOST_RECORDS)
+    homes = ask(con, _PEOPLE_PER_HOUSEHOLD, most=_MOST_PEOPLE)
+    alone = sum(row["customers"] for row in people if row["size"] == "1")
+    single = sum(row["households"] for row in homes if row["size"] == "1")
+    joined = totals["customers"] - alone
+    return [
+        Chart(
+            f"{share(ratio(joined, totals['customers']), 0)} of customers had more than one record",
+            columns(people, Field("size", "records of the customer"), Field("customers", "customers", ",")),
+            numbers=_size_table("records", "customers", people),
+            half=True,
+        ),
+        Chart(
+            f"{share(ratio(single, totals['households']), 0)} of households hold one customer",
+            columns(homes, Field("size", "customers of the household"), Field("households", "households", ",")),
+            numbers=_size_table("customers", "households", homes),
+            half=True,
+        ),
+    ]
+
+
+def _size_table(size: str, what: str, rows: list[Row]) -> DataTable:
+    return DataTable(f"{size} by number of {what}", (size, what), [(row["size"], count(row[what])) for row in rows])
+
+
+def _overlap(con: DuckDBPyConnection) -> list[Block]:
+    rows = ask(con, _OVERLAP)
+    names = list(dict.fromkeys(row["source"] for row in rows))
+    if len(names) < 2:
+        return [
+            Text(f"There is a single customer source, {', '.join(names)}, so there is no overlap of sources to show.")
+        ]
+    own = {row["source"]: row["customers"] for row in rows if row["source"] == row["also"]}
+    cells = {(row["source"], row["also"]): row["customers"] for row in rows}
+    grid = [
+        {"source": a, "also": b, "customers": cells.get((a, b), 0), "share": cells.get((a, b), 0) / own[a]}
+        for a in names
+        for b in names
+    ]
+    pairs = [cell for cell in grid if cell["source"] < cell["also"]]
+    closest = max(pairs, key=lambda cell: (cell["customers"], cell["source"], cell["also"]))
+    table = DataTable(
+        "Customers known by both sources",
+        ("source", *names),
+        [(a, *(count(cells.get((a, b), 0)) for b in names)) for a in names],
+    )
+    spec = heatmap(
+        grid,
+        Field("also", "also known by"),
+        Field("source", ""),
+        Field("share", "share of the row's customers", ".0%"),
+        text=Field("customers", "customers", ","),
+        more=(Field("customers", "customers", ","),),
+    )
+    title = f"{closest['source']} and {closest['also']} share the most customers: {count(closest['customers'])}"
+    note = "Customers known by both; the colour is their share of the row's customers. The diagonal counts all of a source."
+    return [Chart(title, spec, note=note, numbers=table)]
+
+
+def _coverage(con: DuckDBPyConnection) -> list[Block]:
+    before = {row["field"]: row["share"] for row in ask(con, _COVERAGE.format(table="silver.records"))}
+    after = {row["field"]: row["share"] for row in ask(con, _COVERAGE.format(table="silver.golden_records"))}
+    kinds = {"source records": before, "customers": after}
+    rows = [
+        {"field": field, "of": kind, "share": shares[field]}
+        for field in before
+        for kind, shares in kinds.items()
+        if shares[field] is not None
+    ]
+    if not rows:
+        return []
+    gains = {field: (after[field] or 0) - (before[field] or 0) for field in before}
+    best = max(gains, key=lambda field: gains[field])
+    table = DataTable(
+        "Coverage", ("field", *kinds), [(field, share(before[field]), share(after[field])) for field in before]
+    )
+    spec = grouped_bars(
+        rows,
+        Field("field", "field"),
+        Field("share", "share with a usable value", ".1%"),
+        Colour("of", "of", tuple(kinds)),
+    )
+    title = "Golden records know as much of customers as the records do"
+    if gains[best] > 0:
+        title = (
+            f"Golden records know more: {best} of {share(after[best], 0)}, up from {share(before[best], 0)} of records"
+        )
+    return [Chart(title, spec, legend=tuple(kinds), numbers=table, half=True)]
+
+
+def _behaviour(con: DuckDBPyConnection) -> list[Block]:
+    rows = ask(con, _BEHAVIOUR)
+    if not rows:
+        return []
+    total = sum(row["customers"] for row in rows)
+    table = DataTable(
+        "Behavioural segments",
+        ("segment", "customers", "share"),
+        [(row["segment"], count(row["customers"]), share(ratio(row["customers"], total))) for row in rows],
+    )
+    largest = share(rows[0]["customers"] / total, 0)
+    title = f"How do customers behave? {rows[0]['segment']} is the largest segment, {largest} of customers"
+    spec = bars(rows, Field("segment", "segment"), Field("customers", "customers", ","))
+    return [Chart(title, spec, numbers=table, half=True)]

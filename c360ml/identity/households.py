@@ -1,0 +1,150 @@
+"""Households: people who live together, found as connected components of what they share.
+
+Two people are joined by any of
+
+- a link whose household probability is at least one half;
+- the same current address and surname;
+- the same telephone number, surname and postcode (a landline).
+
+A hub is no evidence: an address or a number that more than 12 people use (a dealer's own, a block of
+flats without unit numbers), or a person linked to more than 12 others. Everybody is in exactly one
+household, most alone in their own. Its ID is `H` and the master ID of its eldest member (the least), so
+it lasts as long as that member's ID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pyarrow as pa
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from c360ml.lakehouse import Lakehouse
+
+HUB_SIZE = 12
+"""Most people who may share an address, a number or links and still be a household."""
+HOUSEHOLD_PROBABILITY = 0.5
+
+HOUSEHOLD_MEMBERS = "household_members"
+"""Temporary table: master_id, household_id."""
+
+
+@contextmanager
+def households(lake: Lakehouse) -> Iterator[str]:
+    """Keep `household_members`; `master_records` and `golden_choices` must be there."""
+    limits = {"hub_size": HUB_SIZE, "household_probability": HOUSEHOLD_PROBABILITY}
+    with lake.scratch("people", _PEOPLE):
+        edges = lake.sql(_EDGES, limits).to_arrow_table()
+        heads = eldest_of_component(
+            lake.one("select count(*) from people"),
+            edges.column("person_l").to_numpy(),
+            edges.column("person_r").to_numpy(),
+        )
+        numbers = np.arange(len(heads))
+        lake.con.register("household_heads", pa.table({"person": numbers, "head": heads}))
+        try:
+            with lake.scratch(HOUSEHOLD_MEMBERS, _MEMBERS):
+                yield HOUSEHOLD_MEMBERS
+        finally:
+            lake.con.unregister("household_heads")
+
+
+def eldest_of_component(
+    people: int, left: np.ndarray[tuple[int], np.dtype[np.int64]], right: np.ndarray[tuple[int], np.dtype[np.int64]]
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Least number among all that are connected with each of the numbers 0 to `people` - 1.
+
+    >>> eldest_of_component(5, np.array([1, 3]), np.array([3, 4])).tolist()
+    [0, 1, 2, 1, 1]
+    """
+    if people == 0:
+        return np.empty(0, np.int64)
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(people, people))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    return first[component]
+
+
+_PEOPLE = """
+    select
+        master_id,
+        row_number() over (order by master_id) - 1 as person,
+        surname_choice.surname as surname,
+        unnest(address_choice)
+    from golden_choices
+"""
+
+_EDGES = """
+    with homes as (
+        select
+            person,
+            surname,
+            count(*) over (partition by street_number, street, unit, postcode) as dwellers,
+            min(person) over (partition by street_number, street, unit, postcode, surname) as eldest
+        from people
+        where postcode is not null and (street_number is not null or regexp_matches(street, '[0-9]'))
+    ),
+    same_address as (
+        select eldest as person_l, person as person_r
+        from homes
+        where surname is not null and dwellers <= $hub_size and person <> eldest
+    ),
+    numbers as (
+        select distinct people.person, people.surname, people.postcode, records.phone
+        from silver.records as records
+        join master_records using (record_id)
+        join people using (master_id)
+        where records.phone is not null and people.surname is not null and people.postcode is not null
+    ),
+    lines as (
+        select
+            person,
+            count(*) over (partition by phone) as users,
+            min(person) over (partition by phone, surname, postcode) as eldest
+        from numbers
+    ),
+    same_line as (
+        select eldest as person_l, person as person_r
+        from lines
+        where users <= $hub_size and person <> eldest
+    ),
+    household_links as (
+        select distinct
+            least(l.person, r.person) as person_l,
+            greatest(l.person, r.person) as person_r
+        from silver.links as links
+        join master_records as records_l on records_l.record_id = links.record_id_l
+        join master_records as records_r on records_r.record_id = links.record_id_r
+        join people as l on l.master_id = records_l.master_id
+        join people as r on r.master_id = records_r.master_id
+        where links.household_probability >= $household_probability
+            and l.person <> r.person
+    ),
+    linked_people as (
+        select person
+        from (select person_l as person from household_links union all select person_r from household_links)
+        group by person
+        having count(*) <= $hub_size
+    ),
+    same_household as (
+        select person_l, person_r
+        from household_links
+        semi join linked_people as l on l.person = person_l
+        semi join linked_people as r on r.person = person_r
+    )
+    select person_l, person_r from same_address
+    union all
+    select person_l, person_r from same_line
+    union all
+    select person_l, person_r from same_household
+"""
+
+_MEMBERS = """
+    select members.master_id, 'H' || eldest.master_id as household_id
+    from household_heads as heads
+    join people as members on members.person = heads.person
+    join people as eldest on eldest.person = heads.head
+"""
