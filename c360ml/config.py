@@ -40,9 +40,7 @@ class Section(BaseModel):
 class Source(Section):
     """One source: its name, kind and files."""
 
-    name: str = Field(
-        pattern=r"^[a-z0-9_]+$", description="Prefix of record ids; unique per customer source."
-    )
+    name: str = Field(pattern=r"^[a-z0-9_]+$", description="Prefix of record ids; unique per customer source.")
     kind: SourceKind = Field(description="What the files hold and how they are read.")
     files: str = Field(description="Glob below the project folder: CSV, JSON, NDJSON or Parquet.")
     customer_source: str | None = Field(
@@ -62,9 +60,7 @@ class Project(Section):
 
     name: str = Field("my-customers", description="Name in reports and MLflow.")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of all amounts.")
-    country: str = Field(
-        "US", pattern=r"^[A-Z]{2}$", description="ISO 3166 code assumed for phones and addresses."
-    )
+    country: str = Field("US", pattern=r"^[A-Z]{2}$", description="ISO 3166 code assumed for phones and addresses.")
     observation_end: date | None = Field(
         None,
         description="Last observed day; without it the latest interaction that is not in the future.",
@@ -97,12 +93,8 @@ class Value(Section):
     """How customers are valued."""
 
     horizon_weeks: int = Field(52, gt=0, description="Weeks ahead that projected value covers.")
-    discount_rate_per_year: float = Field(
-        0.10, ge=0, lt=10, description="Yearly discount rate of future spend."
-    )
-    holdout_weeks: int = Field(
-        26, ge=0, description="Last weeks kept aside to measure the forecast; 0 for none."
-    )
+    discount_rate_per_year: float = Field(0.10, ge=0, lt=10, description="Yearly discount rate of future spend.")
+    holdout_weeks: int = Field(26, ge=0, description="Last weeks kept aside to measure the forecast; 0 for none.")
     refunds: Literal["net", "drop"] = Field(
         "net",
         description="net: a refund lowers spend; drop: a refund is left out. Never a purchase occasion.",
@@ -112,9 +104,7 @@ class Value(Section):
 class Segments(Section):
     """Cut points of segments and tiers."""
 
-    vip_percentile: float = Field(
-        0.95, gt=0, lt=1, description="Buyers at or above this value percentile are VIP."
-    )
+    vip_percentile: float = Field(0.95, gt=0, lt=1, description="Buyers at or above this value percentile are VIP.")
     premium_percentile: float = Field(0.80, gt=0, lt=1, description="Buyers at or above it are PREMIUM.")
     standard_percentile: float = Field(
         0.40, ge=0, lt=1, description="Buyers at or above it are STANDARD, below ACTIVE."
@@ -131,17 +121,13 @@ class Segments(Section):
 class Campaigns(Section):
     """How campaign results are counted."""
 
-    conversion_window_days: int = Field(
-        30, gt=0, description="Days after a send within which a purchase counts."
-    )
+    conversion_window_days: int = Field(30, gt=0, description="Days after a send within which a purchase counts.")
 
 
 class Engine(Section):
     """What the machine may use."""
 
-    memory_limit_gb: float | None = Field(
-        None, gt=0, description="DuckDB's memory; without it 60 % of the machine."
-    )
+    memory_limit_gb: float | None = Field(None, gt=0, description="DuckDB's memory; without it 60 % of the machine.")
     threads: int | None = Field(None, gt=0, description="DuckDB's threads; without it all cores.")
 
 
@@ -169,9 +155,7 @@ class Config(Section):
             ConfigError: the file is missing, not TOML, or a setting is wrong.
         """
         if not path.is_file():
-            raise ConfigError(
-                f"a project must hold {CONFIG_FILE}", got=f"no file {path}", hint="run `c360ml init DIR`"
-            )
+            raise ConfigError(f"a project must hold {CONFIG_FILE}", got=f"no file {path}", hint="run `c360ml init DIR`")
         try:
             return cls.parse(tomllib.loads(path.read_text("utf-8-sig")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -199,7 +183,5 @@ class Config(Section):
         names = [source.name for source in config.sources]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ConfigError(
-                "each source must have its own name", got=f"twice: {twice}", hint="rename one of them"
-            )
+            raise ConfigError("each source must have its own name", got=f"twice: {twice}", hint="rename one of them")
         return config

@@ -20,7 +20,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from c360ml.errors import ColumnError, ModelError, TableError
+from c360ml.errors import ColumnError, ModelError, ProjectError, TableError
 from c360ml.tables import Table
 
 EngineError = duckdb.Error
@@ -29,6 +29,7 @@ EngineError = duckdb.Error
 LAYER_FOLDERS = {"bronze": "1_bronze", "silver": "2_silver", "gold": "3_gold"}
 # The plain Parquet file list honours these; others (deletion vectors, column mapping) need a Delta reader.
 _PLAIN_READER_FEATURES = {"timestampNtz"}
+_UNUSABLE = "*?[]%\\"
 
 
 def connect(*, memory_limit_gb: float | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
@@ -86,6 +87,20 @@ def same_kind(relation: duckdb.DuckDBPyRelation, like: Any) -> Any:
     return relation.to_arrow_table()
 
 
+def _usable(folder: Path) -> Path:
+    """Refuse folders that delta-rs takes for URLs with escapes, or DuckDB for patterns."""
+    found = sorted(set(_UNUSABLE) & set(str(folder)))
+    if found:
+        raise ProjectError(
+            "a project's path must be without " + " ".join(_UNUSABLE), got=f"{folder}", hint="rename that folder"
+        )
+    return folder
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 class Lakehouse:
     """A project's tables and model files below one folder.
 
@@ -105,7 +120,7 @@ class Lakehouse:
         threads: int | None = None,
         say: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.folder = Path(folder).resolve()
+        self.folder = _usable(Path(folder).resolve())
         self.say = say
         self.con = connect(memory_limit_gb=memory_limit_gb, threads=threads)
         for layer in LAYER_FOLDERS:
@@ -164,9 +179,7 @@ class Lakehouse:
         try:
             delta = DeltaTable(self.path(table), version=version)
         except TableNotFoundError as error:
-            raise TableError(
-                f"table {table.path} must exist", got="no such table", hint="run `c360ml run`"
-            ) from error
+            raise TableError(f"table {table.path} must exist", got="no such table", hint="run `c360ml run`") from error
         foreign = set(delta.protocol().reader_features or ()) - _PLAIN_READER_FEATURES
         if foreign:
             raise TableError(
@@ -175,14 +188,12 @@ class Lakehouse:
                 hint="rewrite it without them",
             )
         files = [unquote(uri).removeprefix("file://") for uri in delta.file_uris()]
-        columns = ", ".join(
-            f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items()
-        )
-        nothing = ", ".join(
-            f'cast(null as {column.type}) as "{name}"' for name, column in table.columns.items()
-        )
+        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
+        nothing = ", ".join(f'cast(null as {column.type}) as "{name}"' for name, column in table.columns.items())
         source = (
-            f"select {columns} from read_parquet({files!r})" if files else f"select {nothing} where false"
+            f"select {columns} from read_parquet([{', '.join(map(_quoted, files))}])"
+            if files
+            else f"select {nothing} where false"
         )
         self.rows(f"create or replace view {table.path} as {source}")
         return table.path
@@ -194,9 +205,7 @@ class Lakehouse:
             ColumnError: the query lacks a column of the contract, or has one more.
         """
         self._check_columns(table, self.sql(query, parameters).columns)
-        columns = ", ".join(
-            f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items()
-        )
+        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
         answer = self.sql(f"select {columns} from ({query})", parameters)
         write_deltalake(
             self.path(table),
@@ -240,7 +249,5 @@ class Lakehouse:
         try:
             content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         except json.JSONDecodeError as error:
-            raise ModelError(
-                f"{name} must be JSON", got=str(error), hint="delete it and run again"
-            ) from error
+            raise ModelError(f"{name} must be JSON", got=str(error), hint="delete it and run again") from error
         return content

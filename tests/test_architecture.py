@@ -76,7 +76,9 @@ def _names(node: ast.AST) -> list[str]:
 def test_heavy_libraries_stay_in_their_homes(path):
     """A heavy library is imported only by the rooms that are its home, so that its next version touches one folder."""
     strangers = {
-        library for library in imported_libraries(parse(path)) if room_of(path) not in HOMES.get(library, {room_of(path)})
+        library
+        for library in imported_libraries(parse(path))
+        if room_of(path) not in HOMES.get(library, {room_of(path)})
     }
     assert set() == strangers
 
@@ -101,7 +103,9 @@ def test_modules_do_not_print_and_do_not_assert(path):
     assert [] == found
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py" and path.parent != PACKAGE], ids=label)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.name == "__init__.py" and path.parent != PACKAGE], ids=label
+)
 def test_rooms_open_with_names_and_no_logic(path):
     """A room's __init__ holds a docstring and names taken from its modules, nothing that runs."""
     logic = [

@@ -83,7 +83,9 @@ def test_two_sources_of_one_name_are_refused():
         Config.parse({"sources": [SHOP, SHOP]})
 
 
-@pytest.mark.parametrize("content", ["[value\nhorizon_weeks = 4", "horizon_weeks 4", b"[project]\nname = '\xe9'", b"\0\1"])
+@pytest.mark.parametrize(
+    "content", ["[value\nhorizon_weeks = 4", "horizon_weeks 4", b"[project]\nname = '\xe9'", b"\0\1"]
+)
 def test_a_file_that_is_no_toml_is_refused(tmp_path, content):
     """A damaged or wrongly encoded file is named, in one line."""
     with pytest.raises(ConfigError, match=rf"^{CONFIG_FILE} must be") as caught:

@@ -26,7 +26,13 @@ def people() -> pd.DataFrame:
     """A hundred people, every third of whom has a second record with a nickname's worth of difference."""
     names = [(given, surname) for given in GIVEN for surname in SURNAMES]
     rows = [
-        {"id": f"a{n}", "first": given, "last": surname, "mail": f"{given}.{surname}@post.net", "born": f"19{n:02}-03-04"}
+        {
+            "id": f"a{n}",
+            "first": given,
+            "last": surname,
+            "mail": f"{given}.{surname}@post.net",
+            "born": f"19{n:02}-03-04",
+        }
         for n, (given, surname) in enumerate(names)
     ]
     rows += [row | {"id": f"b{row['id']}", "first": row["first"][0], "born": None} for row in rows[::3]]

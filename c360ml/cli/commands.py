@@ -27,7 +27,7 @@ app = typer.Typer(
 console = Console()
 
 File = Annotated[Path, typer.Argument(help="CSV, JSON, NDJSON or Parquet file.", show_default=False)]
-Out = Annotated[Path, typer.Option(help="Folder of the answers; made if it is not there.")]
+Out = Annotated[Path, typer.Option(help="Folder of the answers; made if it is not there.", file_okay=False)]
 
 
 def main() -> None:
@@ -44,7 +44,7 @@ def main() -> None:
 def demo(
     customers: Annotated[int, typer.Option(help="People in the world.", min=50)] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the world.")] = 1,
-    out: Annotated[Path, typer.Option(help="Project folder to make.")] = Path("c360ml-demo"),
+    out: Annotated[Path, typer.Option(help="Project folder to make.", file_okay=False)] = Path("c360ml-demo"),
 ) -> None:
     """Make a labelled world of customers, run everything on it, show what was found."""
     from c360ml.cli.progress import one_bar
@@ -58,7 +58,7 @@ def demo(
 
 
 @app.command()
-def init(folder: Annotated[Path, typer.Argument(help="Folder to make a project in.")]) -> None:
+def init(folder: Annotated[Path, typer.Argument(help="Folder to make a project in.", file_okay=False)]) -> None:
     """Make a project folder with a commented c360ml.toml for your own files."""
     from c360ml.cli.template import write_template
 

@@ -57,7 +57,7 @@ def _table(rows: list[Row], currency: str) -> DataTable:
             "cost",
             "ROI",
             "held out",
-            "uplift",
+            "uplift, points",
         ),
         [
             (
@@ -69,7 +69,7 @@ def _table(rows: list[Row], currency: str) -> DataTable:
                 f"{count(row['converted'])} ({share(row['conversion_rate'])})",
                 money(row["revenue"], currency),
                 money(row["cost"], currency),
-                UNKNOWN if row["roi"] is None else f"{measure(row['roi'], 2)} times",
+                UNKNOWN if row["roi"] is None else measure(row["roi"], 2),
                 count(row["held_out"]),
                 _points(row),
             )
@@ -84,7 +84,7 @@ def _table(rows: list[Row], currency: str) -> DataTable:
 def _points(row: Row) -> str:
     if row["uplift"] is None:
         return UNKNOWN
-    return f"{100 * row['uplift']:+.1f} points ({100 * row['uplift_low']:+.1f} to {100 * row['uplift_high']:+.1f})"
+    return f"{100 * row['uplift']:+.1f} ({100 * row['uplift_low']:+.1f} to {100 * row['uplift_high']:+.1f})"
 
 
 def _funnel(rows: list[Row]) -> list[Block]:
@@ -119,7 +119,7 @@ def _uplift(rows: list[Row]) -> list[Block]:
         Field("uplift_low", "low end (95%)", ".1%"),
         Field("uplift_high", "high end (95%)", ".1%"),
     )
-    title = f"{count(len(sure))} of {plural(len(known), 'campaign')} surely caused purchases"
+    title = f"{count(len(sure))} of {plural(len(known), 'campaign')} raised conversion by more than chance"
     return [Chart(title, spec, note="Bars are 95% intervals; one that touches zero may be chance.", half=True)]
 
 

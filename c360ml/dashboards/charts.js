@@ -25,7 +25,7 @@ const THEME = {
 
 for (const source of document.querySelectorAll('script[type="application/vnd.vegalite+json"]')) {
   const place = source.previousElementSibling;
-  const labelLimit = Math.max(90, Math.min(320, 0.42 * place.clientWidth));
+  const labelLimit = Math.max(90, Math.min(320, 0.48 * place.clientWidth));
   vegaEmbed(place, JSON.parse(source.textContent), {
     mode: "vega-lite", renderer: "svg", actions: false, ast: true, config: { ...THEME, axis: { ...THEME.axis, labelLimit } },
     tooltip: { theme: "custom" },

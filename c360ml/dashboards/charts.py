@@ -20,6 +20,9 @@ Domain = tuple[float, float]
 _ROW_HEIGHT = 25
 _PLOT_HEIGHT = 240
 _FIGURES = 6
+_FEW = 4
+_SHORT_LABEL = 6  # letters of 10.2M, 31.6% and the like
+_HEAD = alt.Axis(orient="top", labelAngle=0, labelExpr="split(datum.label, ' ')")
 
 
 @dataclass(frozen=True)
@@ -55,16 +58,16 @@ def bars(
     ('bar', 'container')
     """
     y = alt.Y(field=category.name, type="nominal", sort=None, title=None)
-    scale = alt.Undefined if colour else _room_for_labels(rows, value)
-    x = alt.X(field=value.name, type="quantitative", title=value.title, axis=_axis(value), scale=scale)
+    x = alt.X(field=value.name, type="quantitative", title=value.title, axis=_axis(value))
     encodings: dict[str, Any] = {"y": y, "x": x, "tooltip": _tooltips(category, colour, value, *more)}
     if colour:
         encodings |= {"color": _colour(colour), "order": alt.Order(field="order", type="quantitative")}
         rows = [{**row, "order": colour.values.index(row[colour.name])} for row in rows]
     chart: Any = _chart(rows).mark_bar(height={"band": 0.72}).encode(**encodings)
-    if not colour:
-        chart = alt.layer(chart, _value_labels(rows, y, value))
-    return _finished(chart, _rows_high(rows, category))
+    if colour:
+        return _finished(chart, _rows_high(rows, category))
+    labelled = alt.layer(chart, _value_labels(rows, y, value))
+    return _finished(labelled, _rows_high(rows, category), right=_label_width(rows, value))
 
 
 def _value_labels(rows: Sequence[Row], y: alt.Y, value: Field) -> Any:
@@ -95,7 +98,7 @@ def columns(rows: Sequence[Row], category: Field, value: Field, *, more: Sequenc
     """Stand one column a row, in the order of the rows."""
     chart = (
         _chart(rows)
-        .mark_bar(width={"band": 0.8})
+        .mark_bar(width={"band": 0.8} if len(rows) > _FEW else 60)
         .encode(
             x=alt.X(field=category.name, type="nominal", sort=None, title=category.title, axis=alt.Axis(labelAngle=0)),
             y=alt.Y(field=value.name, type="quantitative", title=value.title, axis=_axis(value)),
@@ -142,7 +145,7 @@ def heatmap(rows: Sequence[Row], x: Field, y: Field, value: Field, *, text: Fiel
     """Fill a grid: the greater the value, the stronger the colour; the text stands in each cell."""
     greatest = max((row[value.name] or 0 for row in rows), default=0) or 1
     base = _chart(rows).encode(
-        x=alt.X(field=x.name, type="nominal", sort=None, title=x.title, axis=alt.Axis(orient="top", labelAngle=0)),
+        x=alt.X(field=x.name, type="nominal", sort=None, title=x.title or None, axis=_HEAD),
         y=alt.Y(field=y.name, type="nominal", sort=None, title=y.title or None),
         tooltip=_tooltips(y, x, value, *more),
     )
@@ -166,11 +169,25 @@ def dots(
     colour: Colour | None = None,
     domain: Domain | None = None,
     log: bool = False,
+    at: Sequence[float] | None = None,
     from_zero: bool = False,
     more: Sequence[Field] = (),
 ) -> Spec:
-    """Put a dot on each category's line; `from_zero` draws a stem."""
+    """Put dots on each category's line.
+
+    Args:
+        rows: one row a dot.
+        category: the lines, in the order of the rows.
+        value: the axis along.
+        colour: tells dots apart.
+        domain: ends of the axis.
+        log: whether the axis is logarithmic.
+        at: values that the axis names.
+        from_zero: mark zero, and set dots of one line apart so that none hides another.
+        more: columns that the tooltip adds.
+    """
     scale, ticks = _log_scale(rows, value) if log else _linear_scale(domain)
+    ticks = ticks if at is None else list(at)
     x = alt.X(field=value.name, type="quantitative", title=value.title, scale=scale, axis=_axis(value, values=ticks))
     encodings: dict[str, Any] = {
         "y": alt.Y(field=category.name, type="nominal", sort=None, title=None, axis=alt.Axis(grid=True)),
@@ -179,8 +196,9 @@ def dots(
     }
     if colour:
         encodings["color"] = _colour(colour)
-    layers = [_chart(rows).mark_point(clip=True).encode(**encodings)]
+    layers = [_chart(rows).mark_point().encode(**encodings)]
     if from_zero:
+        layers[0] = layers[0].encode(yOffset=alt.YOffset(field=colour.name, type="nominal")) if colour else layers[0]
         zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(style="reference").encode(x=alt.datum(0))
         layers.insert(0, zero)
     return _finished(alt.layer(*layers), _rows_high(rows, category))
@@ -213,7 +231,7 @@ def lines(
         sizes: column that the size of the points shows.
         more: columns that the tooltip adds.
     """
-    kind = "temporal" if dates else "quantitative"
+    kind: Any = "temporal" if dates else "quantitative"
     scale = alt.Scale(type="utc") if dates else alt.Scale(nice=False)
     x_axis = alt.Axis(format="%b %Y", tickCount=5, grid=False) if dates else _axis(x, grid=False)
     encodings: dict[str, Any] = {
@@ -325,15 +343,17 @@ def _text(field: Field) -> alt.Text:
 
 
 def _axis(field: Field, *, grid: bool = True, values: list[float] | None = None) -> alt.Axis:
-    # without formatType Vega writes zero in the unit of its neighbours: 0k
-    shown = ".0%" if field.format.endswith("%") else "~s"
     ticks = alt.Undefined if values is None else values
-    return alt.Axis(format=shown, formatType="number", grid=grid, values=ticks)
+    if field.format.endswith("%"):
+        return alt.Axis(format=".0%", grid=grid, values=ticks)
+    # Vega writes zero in the unit of its neighbours: 0k
+    return alt.Axis(format="~s", labelExpr="datum.value === 0 ? '0' : datum.label", grid=grid, values=ticks)
 
 
-def _room_for_labels(rows: Sequence[Row], value: Field) -> Any:
-    greatest = max((row[value.name] or 0 for row in rows), default=0)
-    return alt.Scale(domainMax=1.18 * float(greatest), nice=False) if greatest > 0 else alt.Undefined
+def _label_width(rows: Sequence[Row], value: Field) -> int:
+    """Pixels to keep free at the right for the longest number."""
+    longest = max(len(f"{row[value.name] or 0:,.0f}") for row in rows) if value.format == "," else _SHORT_LABEL
+    return 12 + 7 * longest
 
 
 def _linear_scale(domain: Domain | None) -> tuple[alt.Scale, list[float] | None]:
@@ -352,9 +372,12 @@ def _rows_high(rows: Sequence[Row], category: Field, *, per_row: int = _ROW_HEIG
     return max(len({row[category.name] for row in rows}), 1) * per_row
 
 
-def _finished(chart: Any, height: int) -> Spec:
+def _finished(chart: Any, height: int, *, right: int = 4) -> Spec:
     sized = chart.properties(
-        width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
+        width="container",
+        height=height,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+        padding={"left": 4, "top": 4, "bottom": 4, "right": right},
     )
     spec: Spec = sized.to_dict()
     # the page's glue gives theme and kind; a schema address would be the only URL in the page

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _ALIVE = """
-    with bins as (
-        select least(floor(probability_alive * 20), 19) / 20 as low from gold.customer_value
+    with known as (
+        select least(floor(probability_alive * 20), 19)::int as bin from gold.customer_value
         where probability_alive is not null
+    ),
+    bins as (
+        select unnest(range(20)) as bin
     )
-    select low, low + 0.05 as high, count(*) as customers from bins group by low order by low
+    select bin / 20 as low, (bin + 1) / 20 as high, count(known.bin) as customers
+    from bins left join known using (bin)
+    group by bin order by bin
 """
 _KINDS = ("actual", "predicted")
 _MOST_POINTS = 60
@@ -35,9 +40,9 @@ def forecast_blocks(con: DuckDBPyConnection, summary: dict[str, Any]) -> list[Bl
 
 def _alive(con: DuckDBPyConnection) -> list[Block]:
     rows = ask(con, _ALIVE)
-    if not rows:
-        return []
     total = sum(row["customers"] for row in rows)
+    if not total:
+        return []
     gone = sum(row["customers"] for row in rows if row["low"] < 0.5)
     table = DataTable(
         "Probability alive",
@@ -93,6 +98,7 @@ def _tracking(tracking: list[Row], holdout: dict[str, Any]) -> list[Block]:
     ]
     x, colour = Field("until", "week ending"), Colour("kind", "kind", _KINDS)
     period = "week" if weeks == 1 else f"{weeks} weeks"
+    span = "a week" if weeks == 1 else period
     table = DataTable(
         "Repeat purchases",
         ("week ending", "actual", "predicted", "held out"),
@@ -126,7 +132,7 @@ def _tracking(tracking: list[Row], holdout: dict[str, Any]) -> list[Block]:
             lines(
                 by_period,
                 x,
-                Field("purchases", f"repeat purchases in {period}", ",.0f"),
+                Field("purchases", f"repeat purchases in {span}", ",.0f"),
                 colour=colour,
                 dates=True,
                 mark_x=mark,
@@ -197,19 +203,21 @@ def _by_repeat_purchases(groups: list[Row]) -> Chart:
 
 
 def _parameters(summary: dict[str, Any]) -> list[Block]:
-    rows = []
-    for title, name in (("BG/NBD", "bgnbd"), ("Gamma-Gamma", "gamma_gamma")):
-        model = summary.get(name)
-        if model:
-            errors = model.get("standard_errors") or {}
-            rows += [
-                (f"{title} {parameter}", measure(value), measure(errors.get(parameter)))
-                for parameter, value in model["params"].items()
-            ]
-            rows.append((f"{title} log-likelihood", measure(model["log_likelihood"]), ""))
+    models = {"BG/NBD": summary.get("bgnbd"), "Gamma-Gamma": summary.get("gamma_gamma")}
+    rows = [
+        (title, _with_errors(model), measure(model["log_likelihood"]), count(model["customers"]))
+        for title, model in models.items()
+        if model
+    ]
     if not rows:
         return []
+    columns = ("model", "parameters, ± standard error", "log-likelihood", "customers")
     notes = " ".join(summary.get("notes") or [])
-    return [
-        DataTable("Parameters of the models", ("parameter", "estimate", "standard error"), rows, note=notes, half=True)
-    ]
+    return [DataTable("Parameters of the models", columns, rows, texts=frozenset({1}), note=notes)]
+
+
+def _with_errors(model: dict[str, Any]) -> str:
+    errors = model.get("standard_errors") or {}
+    return ", ".join(
+        f"{name} {measure(value)} ± {measure(errors.get(name))}" for name, value in model["params"].items()
+    )

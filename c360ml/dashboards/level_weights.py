@@ -70,7 +70,8 @@ def _chart(rows: list[Row]) -> dict[str, Any]:
         Field("level", "level"),
         Field("weight", "log2 weight", ".1f"),
         colour=Colour("rival", "", tuple(_RIVALS.values())),
-        domain=(-_FARTHEST, _FARTHEST),
+        domain=(-_FARTHEST - 1.5, _FARTHEST + 1.5),
+        at=(-16, -8, 0, 8, 16),
         from_zero=True,
         more=(Field("m", "share among one person's pairs", ".1%"),),
     )

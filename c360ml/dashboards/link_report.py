@@ -39,7 +39,7 @@ def write_link_report(linked: LinkedTable) -> Path:
     fit, evaluation = linked.metrics["fit"], linked.metrics["evaluation"]
     with connect() as con:
         _open_answers(con, linked)
-        matches, people = matches_section(con, fit, evaluation), people_section(con, sources=False)
+        matches, people = matches_section(con, fit, evaluation), people_section(con, project=False)
     classes = json.loads((linked.folder / "model.json").read_text("utf-8"))["classes"]
     page = Page(
         title=f"Linked: {linked.file}",

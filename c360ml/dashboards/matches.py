@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c360ml.dashboards.asking import Row, ask
+from c360ml.dashboards.asking import Row, ask, ask_one
 from c360ml.dashboards.charts import Colour, Field, bars, dots, histogram, lines
 from c360ml.dashboards.formats import count, measure, plural, ratio, share
 from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
@@ -13,17 +13,18 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BIN = 2
-_LOW, _HIGH = -12, 40
+_LOW, _HIGH = -6, 40
 _WEIGHTS = """
     with pairs as (
         select
-            least(greatest(floor(match_weight / $bin) * $bin, $low), $high) as low,
+            least(floor(match_weight / $bin) * $bin, $high) as low,
             case
                 when is_link then 'joined'
                 when household_probability >= 0.5 then 'apart: one household'
                 else 'apart'
             end as decision
         from silver.links
+        where match_weight >= $low
     )
     select low, low + $bin as high, decision, count(*) as pairs from pairs group by all order by low, decision
 """
@@ -36,6 +37,7 @@ _CLASS_MEANINGS = {
     "unrelated": "two people with nothing in common but chance",
 }
 _MOST_RULES = 20
+_HARDLY_ANY = 0.05
 _MEASURES = {"pairwise": "pairs of records", "b3": "B-cubed, by record", "labelled": "labelled pairs"}
 
 
@@ -133,7 +135,7 @@ def _calibration(evaluation: dict[str, Any]) -> list[Block]:
         ("mean probability", "pairs", "true share"),
         [(share(each["mean_probability"]), count(each["pairs"]), share(each["true_share"])) for each in bins],
     )
-    title = f"Can the probabilities be believed? They are off by {share(error)} on average"
+    title = f"Can the probabilities be believed? They are off by {100 * error:.1f} points on average"
     note = (
         "On the dashed line a probability of 80% is right in 80% of pairs. Larger points stand for more pairs."
         f" Expected calibration error {measure(error, 4)}."
@@ -143,6 +145,7 @@ def _calibration(evaluation: dict[str, Any]) -> list[Block]:
 
 def _weights(con: DuckDBPyConnection) -> list[Block]:
     rows = ask(con, _WEIGHTS, bin=_BIN, low=_LOW, high=_HIGH - _BIN)
+    below = ask_one(con, "select count(*) as pairs from silver.links where match_weight < $low", low=_LOW)["pairs"]
     if not rows:
         return [Text("No pair of records was alike enough to be kept.")]
     total = sum(row["pairs"] for row in rows)
@@ -162,10 +165,9 @@ def _weights(con: DuckDBPyConnection) -> list[Block]:
         texts=frozenset({2}),
     )
     title = f"{share(ratio(unsure, total))} of the scored pairs are unsure, with a weight between -4 and 4"
-    note = (
-        "0 is even odds, 10 is a thousand to one. Pairs with a weight below -6 are kept only if they are of one"
-        f" household; the outermost bars hold all beyond {_LOW + _BIN} and {_HIGH - _BIN}."
-    )
+    note = f"0 is even odds, 10 is a thousand to one. The last bar holds all from {_HIGH - _BIN} on."
+    if below:
+        note += f" Not drawn: {plural(below, 'pair')} below {_LOW}, kept as likely two people of one household."
     return [Chart(title, spec, note=note, numbers=table, legend=present, half=True)]
 
 
@@ -193,9 +195,10 @@ def _classes(summary: dict[str, Any]) -> list[Block]:
     sizes = {row["kind"]: row["pairs"] for row in rows}
     title = "Which kinds of pairs are there?"
     if "household" in sizes and "person" in sizes:
-        title = (
-            f"For each pair that is one person, {measure(sizes['household'] / sizes['person'], 2)} share a household"
-        )
+        shared = sizes["household"] / sizes["person"]
+        title = f"For each pair that is one person, {measure(shared, 2)} pairs only share a household"
+        if shared < _HARDLY_ANY:
+            title = "Hardly any pair is of two people who only share a household"
     note = f"Estimated by the model in {plural(summary['iterations'], 'iteration')}."
     if not summary["converged"]:
         note += " The estimation did not converge."

@@ -102,7 +102,8 @@ class Chart:
         """Write the chart's place, its specification and its numbers."""
         note = f'<p class="note">{escape(self.note)}</p>' if self.note else ""
         numbers = f"<details><summary>The numbers</summary>{self.numbers.grid()}</details>" if self.numbers else ""
-        return f'<figure class="{_card(self.half)}"><h3>{escape(self.title)}</h3>{self._key()}{self._drawn()}{note}{numbers}</figure>'
+        head = f"<h3>{escape(self.title)}</h3>{self._key()}"
+        return f'<figure class="{_card(self.half)}">{head}{self._drawn()}{note}{numbers}</figure>'
 
     def specs(self) -> list[Spec]:
         """List the specifications."""
@@ -145,12 +146,16 @@ class Section:
 def _pair_halves(blocks: Sequence[Block]) -> list[Block]:
     """Widen each half card that has no other half beside it."""
     paired: list[Block] = []
-    for wide, run in groupby(blocks, key=lambda block: isinstance(block, Text) or not block.half):
+    for half, run in groupby(blocks, key=lambda block: not isinstance(block, Text) and block.half):
         cards = list(run)
-        if not wide and len(cards) % 2:
-            cards[-1] = replace(cards[-1], half=False)  # type: ignore[call-arg]
+        if half and len(cards) % 2:
+            cards.append(_widened(cards.pop()))
         paired += cards
     return paired
+
+
+def _widened(block: Block) -> Block:
+    return block if isinstance(block, Text) else replace(block, half=False)
 
 
 @dataclass(frozen=True)

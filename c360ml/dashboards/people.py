@@ -53,30 +53,32 @@ _BEHAVIOUR = """
 _MOST_RECORDS, _MOST_PEOPLE = 10, 8
 
 
-def people_section(con: DuckDBPyConnection, *, sources: bool = True) -> Section:
-    """Show customers and households; `sources` adds what only a project knows.
+def people_section(con: DuckDBPyConnection, *, project: bool = True) -> Section:
+    """Show customers and households.
 
     Args:
-        con: holds `silver.identities`, and with `sources` the other tables of a project.
-        sources: whether there are sources, golden records and segments to show.
+        con: holds `silver.identities`, and for a project its other tables.
+        project: whether there are sources, golden records and segments to show too.
     """
+    one, many = ("customer", "customers") if project else ("person", "people")
+    question = f"Who are the {many}?"
     totals = ask_one(con, _TOTALS)
+    if not totals["records"]:
+        return Section("people", question, "There is no customer record.")
     per_customer = measure(ratio(totals["records"], totals["customers"]), 2)
     per_household = measure(ratio(totals["customers"], totals["households"]), 2)
     answer = (
-        f"{plural(totals['records'], 'record')} are {plural(totals['customers'], 'customer')} in"
-        f" {plural(totals['households'], 'household')}: {per_customer} records per customer, {per_household} customers"
+        f"{plural(totals['records'], 'record')} are {plural(totals['customers'], one, many)} in"
+        f" {plural(totals['households'], 'household')}: {per_customer} records per {one}, {per_household} {many}"
         " per household."
     )
-    if not totals["records"]:
-        return Section("people", "Who are the customers?", "There is no customer record.")
-    blocks = [*_sizes(con, totals)]
-    if sources:
+    blocks = _sizes(con, totals, one, many)
+    if project:
         blocks += [*_overlap(con), *_coverage(con), *_behaviour(con)]
-    return Section("people", "Who are the customers?", answer, blocks)
+    return Section("people", question, answer, blocks)
 
 
-def _sizes(con: DuckDBPyConnection, totals: Row) -> list[Block]:
+def _sizes(con: DuckDBPyConnection, totals: Row, one: str, many: str) -> list[Block]:
     people = ask(con, _RECORDS_PER_CUSTOMER, most=_MOST_RECORDS)
     homes = ask(con, _PEOPLE_PER_HOUSEHOLD, most=_MOST_PEOPLE)
     alone = sum(row["customers"] for row in people if row["size"] == "1")
@@ -84,22 +86,20 @@ def _sizes(con: DuckDBPyConnection, totals: Row) -> list[Block]:
     joined = totals["customers"] - alone
     return [
         Chart(
-            f"{share(ratio(joined, totals['customers']), 0)} of customers had more than one record",
-            columns(people, Field("size", "records of the customer"), Field("customers", "customers", ",")),
-            numbers=_size_table("records", "customers", people),
+            f"{share(ratio(joined, totals['customers']), 0)} of {many} had more than one record",
+            columns(people, Field("size", f"records of the {one}"), Field("customers", many, ",")),
+            numbers=DataTable("Records", ("records", many), [(row["size"], count(row["customers"])) for row in people]),
             half=True,
         ),
         Chart(
-            f"{share(ratio(single, totals['households']), 0)} of households hold one customer",
-            columns(homes, Field("size", "customers of the household"), Field("households", "households", ",")),
-            numbers=_size_table("customers", "households", homes),
+            f"{share(ratio(single, totals['households']), 0)} of households hold one {one}",
+            columns(homes, Field("size", f"{many} of the household"), Field("households", "households", ",")),
+            numbers=DataTable(
+                "Households", (many, "households"), [(row["size"], count(row["households"])) for row in homes]
+            ),
             half=True,
         ),
     ]
-
-
-def _size_table(size: str, what: str, rows: list[Row]) -> DataTable:
-    return DataTable(f"{size} by number of {what}", (size, what), [(row["size"], count(row[what])) for row in rows])
 
 
 def _overlap(con: DuckDBPyConnection) -> list[Block]:
@@ -132,7 +132,7 @@ def _overlap(con: DuckDBPyConnection) -> list[Block]:
         more=(Field("customers", "customers", ","),),
     )
     title = f"{closest['source']} and {closest['also']} share the most customers: {count(closest['customers'])}"
-    note = "Customers known by both; the colour is their share of the row's customers. The diagonal counts all of a source."
+    note = "Customers known by both; the colour is their share of the row's. The diagonal counts all of a source."
     return [Chart(title, spec, note=note, numbers=table)]
 
 

@@ -25,7 +25,7 @@ def provenance_section(lake: Lakehouse, result: RunResult) -> Section:
         f"Run {result.run_id} took {result.seconds:,.1f} seconds; {plural(ran, 'step')} of {len(result.steps)} had to"
         " run. Two runs with the same digest have the same tables."
     )
-    blocks = [_run(result), versions_table(), _steps(result), _sources(result), _settings(result), _tables(lake)]
+    blocks = [_run(result), _steps(result), _sources(result), _settings(result), versions_table(), _tables(lake)]
     return Section("provenance", "Where do the figures come from?", answer, blocks)
 
 
@@ -62,7 +62,7 @@ def _steps(result: RunResult) -> DataTable:
 
 def _sources(result: RunResult) -> DataTable:
     rows = [(source.name, source.kind, source.files, f"{source.trust:g}") for source in result.config.sources]
-    return DataTable("Sources", ("name", "kind", "files", "trust"), rows, texts=frozenset({1, 2}), half=True)
+    return DataTable("Sources", ("name", "kind", "files", "trust"), rows, texts=frozenset({1, 2}))
 
 
 def _settings(result: RunResult) -> DataTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from c360ml.dashboards.asking import Row, ask
@@ -51,11 +52,10 @@ def segment_blocks(con: DuckDBPyConnection, currency: str | None) -> list[Block]
         con: holds `gold.customer_value` and `gold.customer_segments`.
         currency: code of the amounts, if known.
     """
-    return [
-        *_grid(con, currency),
-        *_segments(con, currency, "rfm_segment", "RFM segment"),
-        *_segments(con, currency, "kmeans_segment", "Cluster"),
-    ]
+    rfm = _segments(con, currency, "rfm_segment", "RFM segment")
+    clusters = _segments(con, currency, "kmeans_segment", "Cluster")
+    shown: list[Block] = [replace(rfm, numbers=None), rfm.numbers] if rfm and rfm.numbers else []
+    return [*_grid(con, currency), *shown, *([clusters] if clusters else [])]
 
 
 def _grid(con: DuckDBPyConnection, currency: str | None) -> list[Block]:
@@ -85,13 +85,13 @@ def _grid(con: DuckDBPyConnection, currency: str | None) -> list[Block]:
     return [Chart(title, spec, note="Frequency score upwards: 5 bought most often.", numbers=table, half=True)]
 
 
-def _segments(con: DuckDBPyConnection, currency: str | None, column: str, what: str) -> list[Block]:
+def _segments(con: DuckDBPyConnection, currency: str | None, column: str, what: str) -> Chart | None:
     rows: list[Row] = [
         {**row, "value": row["historical"] + (row["projected"] or 0)}
         for row in ask(con, _SEGMENTS.format(segment=column))
     ]
     if not rows:
-        return []
+        return None
     total = sum(row["value"] for row in rows)
     buyers = sum(row["customers"] for row in rows)
     first = rows[0]
@@ -122,4 +122,4 @@ def _segments(con: DuckDBPyConnection, currency: str | None, column: str, what: 
         f"{what} “{first['segment']}”: {share(first['customers'] / buyers, 0)} of buyers,"
         f" {share(ratio(first['value'], total), 0)} of value"
     )
-    return [Chart(title, spec, numbers=table, half=True)]
+    return Chart(title, spec, numbers=table, half=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c360ml import tables
 from c360ml.dashboards.formats import count, plural, ratio, share
 from c360ml.dashboards.page import DataTable, Kpi, Page, Section
 from c360ml.dashboards.provenance import versions_table
@@ -62,10 +63,11 @@ def _open_answers(con: DuckDBPyConnection, valued: ValuedTable) -> None:
     """Show the answers under the lakehouse's names, so that the same questions can be asked."""
     con.execute("create schema gold").fetchall()
     as_relation(con, valued.customers).create_view("valued_customers")
-    con.execute("create view gold.customer_value as from valued_customers").fetchall()
+    columns = ", ".join(tables.CUSTOMER_VALUE.columns)
+    con.execute(f"create view gold.customer_value as select {columns} from valued_customers").fetchall()
     con.execute("""
         create view gold.customer_segments as
-        select customer_id as master_id, rfm_score as rfm_score, rfm_segment, kmeans_segment from valued_customers
+        select customer_id as master_id, rfm_score, rfm_segment, kmeans_segment from valued_customers
     """).fetchall()
 
 

@@ -205,4 +205,4 @@ def _tiers(con: DuckDBPyConnection, terms: Terms) -> list[Block]:
         colour=Colour("kind", "kind", kinds),
     )
     title = f"{best['value_tier']} customers hold {held} of value"
-    return [Chart(title, spec, legend=kinds, half=True, numbers=table)]
+    return [Chart(title, spec, legend=kinds, half=True), table]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ from c360ml.config import CONFIG_FILE, Config
 from c360ml.errors import ColumnError, DataError, ModelError
 from c360ml.lakehouse import EngineError, Lakehouse, connect
 from c360ml.linkage import LinkageModel, online
-from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY
-from c360ml.linkage.features import add_block_keys, build_features
+from c360ml.linkage.blocking import add_block_keys
+from c360ml.linkage.features import build_features
 from c360ml.linkage.step import MODEL_FILE
 from c360ml.standardize.records import RECORD_COLUMNS, ROLES, standardized
 
@@ -129,7 +129,7 @@ def _fill_index(lake: Lakehouse, content: Mapping[str, Any]) -> None:
     for table in (tables.RECORDS, tables.IDENTITIES, tables.CUSTOMER_360):
         lake.open(table)
     build_features(lake.con, tables.RECORDS.path)
-    add_block_keys(lake.con, model.rules_, MOST_RECORDS_PER_KEY)
+    add_block_keys(lake.con, model.blocking_)
     columns = ", ".join(online.compared_columns(model.comparisons_))
     keys = ", ".join(rule.column for rule in model.rules_)
     lake.rows(f"""
@@ -165,6 +165,43 @@ def _country(folder: Path) -> str:
 
 
 # ---------------------------------------------------------------------- one record
+class RecordStandardizer:
+    """Standardizes a few records at a time in a connection that stays open, by the code that does whole tables.
+
+    What whole tables tell of a source (days before months, ZIP codes that lost a zero) is not known of a single
+    record: dates and postcodes are read as the country writes them.
+
+    Args:
+        con: connection of its own, in which the answers stand.
+        country: ISO 3166 code assumed where a record names no country.
+    """
+
+    table = "standard_records"
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, country: str) -> None:
+        self._con = con
+        self._country = country
+        roles = ", ".join(f"{role} varchar" for role in ROLES)
+        columns = ", ".join(f"{column} varchar" for column in RECORD_COLUMNS)
+        con.execute(f"create temp table given_records (record_id varchar, source varchar, {roles})").fetchall()
+        con.execute(f"create temp table {self.table} (record_id varchar, {columns})").fetchall()
+
+    def standardize(self, records: Sequence[Mapping[str, str | None]]) -> str:
+        """Put records of `checked_record` into the table `standard_records`, by position: '0', '1', and so on."""
+        con = self._con
+        con.execute("delete from given_records").fetchall()
+        marks = ", ".join("?" for _ in ROLES)
+        for position, record in enumerate(records):
+            values = [str(position), *(record.get(role) for role in ROLES)]
+            con.execute(f"insert into given_records values (?, 'records', {marks})", values).fetchall()
+        with standardized(con, "given_records", self._country) as query:
+            con.execute(f"delete from {self.table}").fetchall()
+            con.execute(
+                f"insert into {self.table} select record_id, {', '.join(RECORD_COLUMNS)} from ({query})"
+            ).fetchall()
+        return self.table
+
+
 class Resolver:
     """Answers who a raw record is, from a project's online index; safe to call from several threads.
 
@@ -204,7 +241,9 @@ class Resolver:
             raise ModelError("a model must have its online index", got=f"no file {path}", hint="run `c360ml run`")
         try:
             _attach(self._con, path, read_only=True)
-            about = self._rows(f"select format, model_digest, hash_check = {_HASH_CHECK}, country from online_index.about")
+            about = self._rows(
+                f"select format, model_digest, hash_check = {_HASH_CHECK}, country from online_index.about"
+            )
         except EngineError as error:
             raise ModelError(
                 "an online index must be a whole DuckDB file", got=type(error).__name__, hint="run `c360ml run` again"
@@ -219,14 +258,12 @@ class Resolver:
 
     def _prepare(self) -> None:
         comparisons, rules = self._model.comparisons_, self._model.rules_
-        empty = ", ".join(f"cast(null as varchar) as {role}" for role in ROLES)
-        self._rows(f"create temp table given as select '1' as record_id, 'records' as source, {empty}")
-        standard = ", ".join(f"cast(null as varchar) as {column}" for column in RECORD_COLUMNS)
-        self._rows(f"create temp table standard as select {standard}")
-        self._rows(f"prepare find_keys as select {online.block_keys(rules)} from standard")
+        self._standardizer = RecordStandardizer(self._con, self._country)
+        standard = self._standardizer.table
+        self._rows(f"prepare find_keys as select {online.block_keys(rules)} from {standard}")
         self._rows(f"""
             prepare compare as
-            with new as ({online.new_features("standard", comparisons)})
+            with new as ({online.new_features(standard, comparisons)})
             select l.master_id, {online.pattern_columns(comparisons)}
             from online_index.records l, new r
             where l.rid in (select rid from online_index.block_keys where block_key in (select unnest($1::ubigint[])))
@@ -246,7 +283,7 @@ class Resolver:
         """
         given = checked_record(record)
         with self._lock:
-            self._standardize(given)
+            self._standardizer.standardize([given])
             found = self._compare()
         return self._decide(found)
 
@@ -257,14 +294,6 @@ class Resolver:
                 f"select {', '.join(CUSTOMER_COLUMNS)} from online_index.customers where master_id = ?", [master_id]
             )
         return dict(zip(CUSTOMER_COLUMNS, rows[0], strict=True)) if rows else None
-
-    def _standardize(self, given: dict[str, str | None]) -> None:
-        self._rows("delete from given")
-        marks = ", ".join("?" for _ in ROLES)
-        self._rows(f"insert into given values ('1', 'records', {marks})", [given.get(role) for role in ROLES])
-        with standardized(self._con, "given", self._country) as query:
-            self._rows("delete from standard")
-            self._rows(f"insert into standard select {', '.join(RECORD_COLUMNS)} from ({query})")
 
     def _compare(self) -> list[tuple[Any, ...]]:
         keys = self._rows("execute find_keys")[0][0]
@@ -320,11 +349,11 @@ def _checked_text(role: str, value: Any) -> str | None:
     if not isinstance(value, str):
         raise DataError(f"{role} must be text or null", got=type(value).__name__, hint="write it as text")
     if len(value) > LONGEST_TEXT:
-        raise DataError(
-            f"{role} must have at most {LONGEST_TEXT:,} characters", got=f"{len(value):,}", hint="cut it"
-        )
+        raise DataError(f"{role} must have at most {LONGEST_TEXT:,} characters", got=f"{len(value):,}", hint="cut it")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{role} must be Unicode text", got="half a surrogate pair", hint="mend its encoding") from error
+        raise DataError(
+            f"{role} must be Unicode text", got="half a surrogate pair", hint="mend its encoding"
+        ) from error
     return value.strip() or None

@@ -1,4 +1,4 @@
-"""Which pairs are compared: candidate rules by the columns at hand, the most selective first, within a budget.
+"""Which pairs are compared: candidate rules by the columns at hand, the most selective first, in a budget.
 
 A rule is a set of parts that must agree. Keys that more than `MOST_RECORDS_PER_KEY` records share are cut: they
 are placeholders or hubs, and their pairs are found by narrower rules if they are real.
@@ -141,14 +141,13 @@ def choose_rules(
         DataError: no rule finds a pair, so nothing can be compared.
     """
     budget = min(max_pairs, max(_LEAST_BUDGET, PAIRS_PER_RECORD * records))
+    _write_keys(con, rules)
     counted = []
     for rule in rules:
         pairs, hot = con.execute(f"""
-            with keyed as (
-                select {rule.key} as k from linkage_features
-            ),
-            sizes as (
-                select count(*) as n from keyed where k is not null group by k having n > 1
+            with sizes as (
+                select count(*) as n from block_keys where {rule.column} is not null
+                group by {rule.column} having n > 1
             )
             select coalesce(sum(n * (n - 1) // 2) filter (n <= {MOST_RECORDS_PER_KEY}), 0),
                    coalesce(sum(n * (n - 1) // 2) filter (n > {MOST_RECORDS_PER_KEY}), 0)
@@ -167,3 +166,34 @@ def choose_rules(
             hint="map more columns to roles, or check that values are comparable",
         )
     return tuple(measured)
+
+
+def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...]) -> None:
+    """Put one key column per chosen rule into `linkage_features`, with hot keys cut to null.
+
+    Rules of a stored model were not counted on these records: their keys are written here.
+    """
+    if con.execute("select count(*) from duckdb_tables() where table_name = 'block_keys'").fetchall()[0][0] == 0:
+        _write_keys(con, tuple(each.rule for each in rules))
+    columns = [each.rule.column for each in rules if each.chosen]
+    for column in columns:
+        con.execute(f"""
+            create or replace temp table hot_{column} as
+            select {column} as k from block_keys where {column} is not null
+            group by k having count(*) > {MOST_RECORDS_PER_KEY}
+        """).fetchall()
+    cuts = ", ".join(
+        f"case when {column} not in (select k from hot_{column}) then {column} end as {column}" for column in columns
+    )
+    con.execute(f"""
+        create or replace temp table linkage_features as
+        select linkage_features.*, keyed.* exclude (rid)
+        from linkage_features join (select rid, {cuts} from block_keys) keyed using (rid)
+    """).fetchall()
+    for table in ("block_keys", *(f"hot_{column}" for column in columns)):
+        con.execute(f"drop table {table}").fetchall()
+
+
+def _write_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:
+    keys = ", ".join(f"{rule.key} as {rule.column}" for rule in rules)
+    con.execute(f"create or replace temp table block_keys as select rid, {keys} from linkage_features").fetchall()

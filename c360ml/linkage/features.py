@@ -1,4 +1,4 @@
-"""The table that blocking and comparison read: records numbered, with term rarity and block keys beside them."""
+"""The table that blocking and comparison read: records numbered, with the rarity of their terms beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c360ml.errors import ColumnError, DataError
-from c360ml.linkage.blocking import BlockingRule
 from c360ml.tables import RECORDS
 
 if TYPE_CHECKING:
@@ -156,26 +155,4 @@ def _join_term_frequencies(con: duckdb.DuckDBPyConnection, rare: list[str], attr
         left join names_phone on names_phone.contact = linkage_base.phone
     """).fetchall()
     for table in ("linkage_base", *(f"frequency_{name}" for name in rare), "names_email", "names_phone"):
-        con.execute(f"drop table {table}").fetchall()
-
-
-def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], most_per_key: int) -> None:
-    """Add one key column per rule; keys held by more than `most_per_key` records are cut to null."""
-    keys = ", ".join(f"{rule.key} as {rule.column}" for rule in rules)
-    con.execute(f"create or replace temp table block_keys as select rid, {keys} from linkage_features").fetchall()
-    cuts = []
-    for rule in rules:
-        con.execute(f"""
-            create or replace temp table hot_{rule.column} as
-            select {rule.column} as k from block_keys where {rule.column} is not null
-            group by k having count(*) > {most_per_key}
-        """).fetchall()
-        cuts.append(f"case when {rule.column} not in (select k from hot_{rule.column}) then {rule.column} end")
-    columns = ", ".join(f"{cut} as {rule.column}" for cut, rule in zip(cuts, rules, strict=True))
-    con.execute(f"""
-        create or replace temp table linkage_features as
-        select linkage_features.*, keyed.* exclude (rid)
-        from linkage_features join (select rid, {columns} from block_keys) keyed using (rid)
-    """).fetchall()
-    for table in ("block_keys", *(f"hot_{rule.column}" for rule in rules)):
         con.execute(f"drop table {table}").fetchall()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from c360ml.errors import ConfigError, DataError, ModelError, NotFittedError
 from c360ml.lakehouse import as_relation, connect, same_kind
 from c360ml.linkage import evaluation
-from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY, BlockedRule, BlockingRule, candidate_rules, choose_rules
+from c360ml.linkage.blocking import BlockedRule, BlockingRule, add_block_keys, candidate_rules, choose_rules
 from c360ml.linkage.comparisons import choose_comparisons
 from c360ml.linkage.explanation import waterfall
-from c360ml.linkage.features import Features, add_block_keys, build_features
+from c360ml.linkage.features import Features, build_features
 from c360ml.linkage.latent_classes import CLASS_NAMES, LatentClasses
 from c360ml.linkage.pair_tables import PairTables
 from c360ml.linkage.splink_engine import SplinkEngine
@@ -97,7 +97,7 @@ class LinkageModel:
             self._features = build_features(self._con, "linkage_records")
 
     def _start_engine(self) -> None:
-        add_block_keys(self._con, self.rules_, MOST_RECORDS_PER_KEY)
+        add_block_keys(self._con, self.blocking_)
         self._engine = SplinkEngine(self._con, self._features.name, self.comparisons_, self.rules_)
         self._pairs = PairTables(self._con, self._features, self._engine)
 

@@ -64,8 +64,7 @@ def pattern_columns(comparisons: tuple[Comparison, ...]) -> str:
 def _digit(comparison: Comparison) -> str:
     places = range(len(comparison.levels), 0, -1)
     levels = " ".join(
-        f"when {_aliased(level.condition)} then {place}"
-        for level, place in zip(comparison.levels, places, strict=True)
+        f"when {_aliased(level.condition)} then {place}" for level, place in zip(comparison.levels, places, strict=True)
     )
     return f"case when {_aliased(comparison.missing)} then -1 {levels} else 0 end"
 
@@ -84,7 +83,7 @@ def new_features(records: str, comparisons: tuple[Comparison, ...]) -> str:
         for name in compared_columns(comparisons)
         if name.endswith(("_rarity", "_names"))
     ]
-    return f"select {', '.join((*NAMED_FEATURES, f'{_WORDS} as name_words', *known))} from {records}"
+    return f"select {', '.join(('record_id', *NAMED_FEATURES, f'{_WORDS} as name_words', *known))} from {records}"
 
 
 def block_keys(rules: tuple[BlockingRule, ...]) -> str:

@@ -6,14 +6,14 @@ import pytest
 from c360ml.errors import DataError
 from c360ml.linkage.blocking import (
     CANDIDATE_RULES,
-    MOST_RECORDS_PER_KEY,
     PARTS,
     BlockingRule,
+    add_block_keys,
     candidate_rules,
     choose_rules,
 )
 from c360ml.linkage.comparisons import choose_comparisons
-from c360ml.linkage.features import add_block_keys, build_features
+from c360ml.linkage.features import build_features
 from c360ml.linkage.splink_engine import SplinkEngine
 
 
@@ -32,7 +32,7 @@ def con():
 
 def pairs_by_rules(con, rules):
     features = build_features(con, "people")
-    add_block_keys(con, rules, MOST_RECORDS_PER_KEY)
+    add_block_keys(con, choose_rules(con, rules, records=features.records, max_pairs=1_000_000))
     engine = SplinkEngine(con, features.name, choose_comparisons(features.filled), rules)
     return set(con.execute(f"select rid_l, rid_r from {engine.block()}").fetchall())
 

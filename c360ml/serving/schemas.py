@@ -1,0 +1,56 @@
+"""What the combined scorer answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from c360ml.identity.resolver import Resolution
+from c360ml.tracking.schemas import PairStep, finite
+
+
+class Answer(BaseModel):
+    """Who a record is and what that customer is worth; `error` if the record could not be read.
+
+    `clv` is `historical_value` and `projected_value` together. Value and segments are those of a known customer;
+    they are null if the record is new.
+    """
+
+    master_id: str | None = None
+    is_new: bool | None = None
+    match_probability: float | None = None
+    household_id: str | None = None
+    clv: float | None = None
+    historical_value: float | None = None
+    projected_value: float | None = None
+    probability_alive: float | None = None
+    rfm_segment: str | None = None
+    kmeans_segment: str | None = None
+    behaviour_segment: str | None = None
+    value_tier: str | None = None
+    explanation: list[PairStep] | None = None
+    error: str | None = None
+
+
+_VALUES = ("historical_value", "projected_value", "probability_alive")
+_SEGMENTS = ("rfm_segment", "kmeans_segment", "behaviour_segment", "value_tier")
+
+
+def answer(resolution: Resolution, customer: dict[str, Any] | None) -> Answer:
+    """Put a resolution and what is known of the customer into one answer; no number is NaN or infinite.
+
+    >>> answer(Resolution(None, True, 0.0, None, (), 0), None).is_new
+    True
+    """
+    known = customer or {}
+    return Answer(
+        master_id=resolution.master_id,
+        is_new=resolution.is_new,
+        match_probability=finite(resolution.match_probability),
+        household_id=resolution.household_id,
+        clv=finite(known.get("customer_value")),
+        explanation=[PairStep.model_validate(step) for step in resolution.explanation],
+        **{name: finite(known.get(name)) for name in _VALUES},
+        **{name: known.get(name) for name in _SEGMENTS},
+    )

@@ -1,0 +1,94 @@
+"""The combined scorer in the registry, and its copy in the project's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c360ml.errors import ModelError
+from c360ml.identity.resolver import build_index, read_model
+from c360ml.linkage.step import MODEL_FILE
+from c360ml.tracking.registry import CHAMPION, LoggedModel, champion_version, register, run_f1
+from c360ml.tracking.run_log import MADE_UP_PERSON
+from c360ml.tracking.store import tracking_store
+
+if TYPE_CHECKING:
+    from c360ml.lakehouse import Lakehouse
+    from c360ml.pipeline import RunResult
+    from c360ml.tracking import TrackedRun
+
+SCORER = "c360-scorer"
+PROJECT_VARIABLE = "C360ML_PROJECT"
+EXPORT_FOLDER = f"models/{SCORER}"
+_CODE = Path(__file__).parent / "scorer_model.py"
+
+
+def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> str:
+    """Build the online index and register the scorer that answers from it; returns the version.
+
+    The index holds personal data and stays in the project; the model holds the linkage model and the project's
+    folder. If the new version is not the champion, the champion's index is rebuilt from the new data too, and the
+    indexes of all other versions are deleted.
+
+    Args:
+        lake: the project's lakehouse.
+        result: what the run did.
+        tracked: what `log_run` returned for it.
+    """
+    newest = build_index(lake)
+    scorer = LoggedModel(
+        SCORER,
+        _CODE,
+        {"linkage": lake.folder / MODEL_FILE},
+        [MADE_UP_PERSON],
+        {"project": str(lake.folder)},
+    )
+    with tracking_store(lake.folder):
+        import mlflow
+
+        with mlflow.start_run(run_id=tracked.run_id) as run:
+            with mlflow.start_run(experiment_id=run.info.experiment_id, run_name="scorer", nested=True):
+                version = register(scorer, run_f1(result.evaluation))
+        model = _champion_model()
+    champions = newest if model == read_model(lake.folder) else build_index(lake, model=model)
+    for index in newest.parent.glob("*.duckdb"):
+        if index not in (newest, champions):
+            index.unlink()
+    return version
+
+
+def _champion_model() -> dict[str, Any]:
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = mlflow.artifacts.download_artifacts(
+            f"models:/{SCORER}@{CHAMPION}/artifacts/{Path(MODEL_FILE).name}", dst_path=folder
+        )
+        content: dict[str, Any] = json.loads(Path(path).read_text("utf-8"))
+    return content
+
+
+def export_champion(lake: Lakehouse) -> Path:
+    """Copy the champion scorer to `models/c360-scorer` of the project, from where it is served without a database.
+
+    Raises:
+        ModelError: no scorer was registered.
+    """
+    with tracking_store(lake.folder):
+        import mlflow
+
+        if champion_version(mlflow.MlflowClient(), SCORER) is None:
+            raise ModelError("a champion scorer must be registered", got="none", hint="run `c360ml run`")
+        target = lake.folder / EXPORT_FOLDER
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as folder:
+            mlflow.artifacts.download_artifacts(f"models:/{SCORER}@{CHAMPION}", dst_path=f"{folder}/new")
+            if target.exists():
+                os.replace(target, f"{folder}/old")
+            os.replace(f"{folder}/new", target)
+            shutil.rmtree(f"{folder}/old", ignore_errors=True)
+    return target

@@ -1,0 +1,42 @@
+"""What tests of the pipeline ask of a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from c360ml import tables
+from c360ml.lakehouse import Lakehouse
+from c360ml.pipeline import RunResult
+from c360ml.tables import Table
+
+
+def versions(folder: Path) -> dict[str, int | None]:
+    """Delta version of every table."""
+    with Lakehouse(folder) as lake:
+        return {table.path: lake.version(table) for table in tables.ALL}
+
+
+def contents(folder: Path, table: Table) -> list[str]:
+    """All rows as sorted text, but for the time of loading."""
+    columns = ", ".join(name for name in table.columns if name != "loaded_at")
+    with Lakehouse(folder) as lake:
+        return [
+            row
+            for (row,) in lake.rows(f"select t::varchar from (select {columns} from {lake.open(table)}) t order by 1")
+        ]
+
+
+def differing_tables(one: Path, other: Path) -> list[str]:
+    """Tables whose rows are not the same in two projects."""
+    return [table.path for table in tables.ALL if contents(one, table) != contents(other, table)]
+
+
+def ran(result: RunResult) -> list[str]:
+    """Names of the steps that had to run."""
+    return [step.name for step in result.steps if not step.skipped]
+
+
+def set_in_config(folder: Path, text: str) -> None:
+    """Add a section to a project's config."""
+    path = folder / "c360ml.toml"
+    path.write_text(f"{path.read_text('utf-8')}\n{text}\n", "utf-8")
