@@ -37,7 +37,6 @@ def connect(*, memory_limit_gb: float | None = None, threads: int | None = None)
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'").fetchall()
     con.execute("set preserve_insertion_order = false").fetchall()
-    con.execute("set enable_progress_bar = false").fetchall()
     con.execute(f"set temp_directory = '{tempfile.gettempdir()}/c360ml-spill-{os.getpid()}'").fetchall()
     limit = memory_limit_gb or 0.6 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     con.execute(f"set memory_limit = '{limit:.2f}GB'").fetchall()

@@ -35,7 +35,8 @@ CUSTOMERS = ["id,first_name,last_name,email,phone,zip"] + [
     for twin in (0, 1)
 ]
 SALES = ["order_id,customer_id,date,amount"] + [
-    f"{order},{10 * (1 + order % 8) + order % 2},2024-0{1 + order % 9}-1{order % 7},{100 + order}.50" for order in range(1, 31)
+    f"{order},{10 * (1 + order % 8) + order % 2},2024-0{1 + order % 9}-1{order % 7},{100 + order}.50"
+    for order in range(1, 31)
 ]
 
 

@@ -128,7 +128,7 @@ def _returns(rows: list[Row]) -> list[Block]:
     if not known:
         return [Text("No campaign has a cost, so no return on investment is shown.")]
     spec = bars(known, Field("campaign", "campaign"), Field("roi", "(revenue - cost) / cost", ",.1f"))
-    return [Chart(f"{known[0]['campaign']} returned {measure(known[0]['roi'], 2)} times its cost", spec, half=True)]
+    return [Chart(f"{known[0]['campaign']} has the highest ROI: {measure(known[0]['roi'], 2)}", spec, half=True)]
 
 
 def _tiers(con: DuckDBPyConnection) -> list[Block]:

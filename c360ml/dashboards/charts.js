@@ -1,4 +1,4 @@
-// Draws every <script type="application/vnd.vegalite+json"> of the page into the element before it.
+// Draws every Vega-Lite specification of the page into the element before it.
 // Colours are CSS variables, so that light, dark and print need no second drawing.
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 const THEME = {

@@ -22,7 +22,7 @@ _PLOT_HEIGHT = 240
 _FIGURES = 6
 _FEW = 4
 _SHORT_LABEL = 6  # letters of 10.2M, 31.6% and the like
-_HEAD = alt.Axis(orient="top", labelAngle=0, labelExpr="split(datum.label, ' ')")
+_WORDS_BELOW_EACH_OTHER = alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' ')")
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def heatmap(rows: Sequence[Row], x: Field, y: Field, value: Field, *, text: Fiel
     """Fill a grid: the greater the value, the stronger the colour; the text stands in each cell."""
     greatest = max((row[value.name] or 0 for row in rows), default=0) or 1
     base = _chart(rows).encode(
-        x=alt.X(field=x.name, type="nominal", sort=None, title=x.title or None, axis=_HEAD),
+        x=alt.X(field=x.name, type="nominal", sort=None, title=x.title or None, axis=_WORDS_BELOW_EACH_OTHER),
         y=alt.Y(field=y.name, type="nominal", sort=None, title=y.title or None),
         tooltip=_tooltips(y, x, value, *more),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from c360ml.dashboards.asking import Row, ask
@@ -37,6 +38,7 @@ _QUALITY_SHARES = {
     "quality_score": "quality score",
 }
 _MOST_REASONS = 5  # as many as the palette has colours
+_OTHER = "other reasons"
 
 
 def incoming_section(con: DuckDBPyConnection) -> Section:
@@ -100,18 +102,20 @@ def _rejects(con: DuckDBPyConnection, rejected: int) -> list[Block]:
 
 
 def _merge_rare_reasons(rows: list[Row]) -> tuple[list[Row], tuple[str, ...]]:
-    totals: dict[str, int] = {}
+    """Keep as many reasons as there are colours, the most frequent; sources with the most rows come first."""
+    by_reason, by_source = Counter[str](), Counter[str]()
     for row in rows:
-        totals[row["reason"]] = totals.get(row["reason"], 0) + row["rows"]
-    frequent = sorted(totals, key=lambda reason: (-totals[reason], reason))
+        by_reason[row["reason"]] += row["rows"]
+        by_source[row["source"]] += row["rows"]
+    frequent = sorted(by_reason, key=lambda reason: (-by_reason[reason], reason))
     kept = frequent if len(frequent) <= _MOST_REASONS else frequent[: _MOST_REASONS - 1]
-    merged: dict[tuple[str, str], int] = {}
+    words = {reason: reason.replace("_", " ") if reason in kept else _OTHER for reason in frequent}
+    merged = Counter[tuple[str, str]]()
     for row in rows:
-        reason = row["reason"].replace("_", " ") if row["reason"] in kept else "other reasons"
-        merged[row["source"], reason] = merged.get((row["source"], reason), 0) + row["rows"]
-    names = [reason.replace("_", " ") for reason in kept] + (["other reasons"] if len(kept) < len(frequent) else [])
+        merged[row["source"], words[row["reason"]]] += row["rows"]
     shown = [{"source": source, "reason": reason, "rows": number} for (source, reason), number in merged.items()]
-    return shown, tuple(names)
+    shown.sort(key=lambda row: (-by_source[str(row["source"])], row["source"]))
+    return shown, tuple(dict.fromkeys(words.values()))
 
 
 def _quality(quality: list[Row]) -> list[Block]:

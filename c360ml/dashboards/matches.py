@@ -112,7 +112,7 @@ def _evaluation_note(evaluation: dict[str, Any]) -> str:
     if "blocking_recall" in evaluation:
         notes.append(f"Blocking brought {share(evaluation['blocking_recall'])} of true pairs together.")
     if "labelled_pairs" in evaluation:
-        notes.append(f"{plural(evaluation['labelled_pairs'], 'labelled pair')}: hard cases, not a random sample.")
+        notes.append(f"{plural(evaluation['labelled_pairs'], 'labelled pair')}, which need not be a random sample.")
     return " ".join(notes)
 
 

@@ -22,6 +22,7 @@ from c360ml.linkage import LinkageModel, link_records
 from c360ml.segments import KMeansSegmenter, RfmScorer
 from c360ml.sources import read_table
 from c360ml.standardize import standardize_records
+from c360ml.standardize.records import as_text
 
 Say = Callable[[str], None]
 LINE_AMOUNT = "line_amount"
@@ -83,9 +84,9 @@ def link_table(
         say("reading")
         rows = read_table(lake.con, file)
         _check_truth(rows.columns, columns, truth)
-        true_ids = rows.project(f'"{id}" as record_id, "{truth}" as true_id').to_arrow_table() if truth else None
         say("standardizing")
         _open_records(lake, standardize_records(rows.to_arrow_table(), id=id, columns=columns, source=source))
+        true_ids = _true_ids(rows, id, truth) if truth else None
         model = LinkageModel(threshold=threshold)
         summary = link_records(lake, model)
         say("identifying people and households")
@@ -112,6 +113,15 @@ def _check_truth(have: list[str], columns: Mapping[str, str], truth: str | None)
         raise ColumnError(
             "the truth column must not be compared", got=f"{truth} has a role", hint="leave it out of --columns"
         )
+
+
+def _true_ids(rows: Any, id: str, truth: str) -> pa.Table:
+    """Take the true identity of each record, its id as standardizing writes it."""
+    types = dict(zip(rows.columns, map(str, rows.types), strict=True))
+    true_ids: pa.Table = rows.project(
+        f"{as_text(id, types[id])} as record_id, {as_text(truth, types[truth])} as true_id"
+    ).to_arrow_table()
+    return true_ids
 
 
 def _open_records(lake: Lakehouse, records: pa.Table) -> None:

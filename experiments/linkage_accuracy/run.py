@@ -55,7 +55,13 @@ FILES = {
         },
         "Splink B3 .856 at .95 (.863 best), cluster F1 .828; GoldenMatch .842",
     ),
-    "febrl3": ("febrl3.csv", "rec_id", "split_part(rec_id, '-', 2)", FEBRL, "Splink cluster F1 .9938 at .95 (.9972 best)"),
+    "febrl3": (
+        "febrl3.csv",
+        "rec_id",
+        "split_part(rec_id, '-', 2)",
+        FEBRL,
+        "Splink cluster F1 .9938 at .95 (.9972 best)",
+    ),
     "fake_1000": (
         "fake_1000.csv",
         "unique_id",
@@ -85,7 +91,9 @@ def measure(folder: Path, name: str) -> str:
     con = duckdb.connect()
     reader = f"read_csv('{folder / file}', all_varchar = true)" if file.endswith(".csv") else f"'{folder / file}'"
     people = con.sql(f"from {reader}")
-    people = people.project(", ".join(f'"{column}" as "{column.strip()}"' for column in people.columns)).to_arrow_table()
+    people = people.project(
+        ", ".join(f'"{column}" as "{column.strip()}"' for column in people.columns)
+    ).to_arrow_table()
     true_ids = con.sql(f"select trim({key}) as record_id, {truth} as true_id from people").to_arrow_table()
     started = time.perf_counter()
     records = standardize_records(people, id=key, columns=roles)

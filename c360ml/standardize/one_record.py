@@ -1,0 +1,138 @@
+"""One record at a time, by the SQL that standardizes whole tables, planned once.
+
+DuckDB keeps the plan of a prepared statement that reads parameters only, and makes it anew for one that reads
+tables or aggregates. So each part of a record is a statement of its own over parameters; the lookup files are
+constants in it; and what a whole table tells of a source is given instead of counted: a single record's ZIP code
+did not lose a zero, and its dates are read as the country writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from c360ml.lakehouse import connect
+from c360ml.standardize.addresses import add_address_parts
+from c360ml.standardize.dates import add_date, day_first_sql
+from c360ml.standardize.emails import add_emails
+from c360ml.standardize.names import add_names, metaphone
+from c360ml.standardize.phones import add_phone_parts, e164
+from c360ml.standardize.records import RECORD_COLUMNS, _gender, _national_id
+from c360ml.standardize.text import data_file, sql_text
+
+_GIVEN = "given_record"
+_LOOKUPS = ("nicknames.csv", "states.csv", "countries.csv")
+_Record = Mapping[str, str | None]
+
+
+class RecordStandardizer:
+    """Standardizes single records; not for several threads at once.
+
+    Args:
+        country: ISO 3166 code assumed where a record names no country.
+
+    >>> record = RecordStandardizer("US").standardize({"full_name": "Dr. SMITH, Bob J", "phone": "(415) 555-2671"})
+    >>> record["given_name_canonical"], record["surname"], record["phone"]
+    ('robert', 'smith', '+14155552671')
+    """
+
+    def __init__(self, country: str) -> None:
+        self._con = connect(threads=1)
+        self._parts = _parts(country)
+        for name, (fields, answers, query) in self._parts.items():
+            given = ", ".join(f"${place}::varchar as {field}" for place, field in enumerate(fields, 1))
+            self._con.execute(f"""
+                prepare {name} as
+                with {_GIVEN} as (select {given}, 'records' as source, false as zips_lost_zeros)
+                select {", ".join(answers)} from ({_with_constants(query)})
+            """).fetchall()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._con.close()
+
+    def standardize(self, record: _Record) -> dict[str, str | None]:
+        """Standardize a record given as role = text; gives the columns of `RECORD_COLUMNS`."""
+        found: dict[str, str | None] = dict.fromkeys(RECORD_COLUMNS)
+        for name in ("emails", "names", "places", "dates", "national_ids", "genders"):
+            found |= self._answer(name, record)
+        found |= self._answer("phones", {"phone": record.get("phone"), "country": found["country"]})
+        return _finished(found)
+
+    def _answer(self, part: str, record: _Record) -> dict[str, str | None]:
+        fields, answers, _ = self._parts[part]
+        given = [record.get(field) for field in fields]
+        if not any(given):
+            return dict.fromkeys(answers)
+        # A null without a type is of another type than the statement was planned for, and has it planned again.
+        values = ", ".join("null::varchar" if value is None else sql_text(value.replace("\0", " ")) for value in given)
+        row = self._con.execute(f"execute {part}({values})").fetchall()[0]
+        return dict(zip(answers, row, strict=True))
+
+
+def _with_constants(query: str) -> str:
+    """Put the rows of lookup files in place of the files."""
+    for name in _LOOKUPS:
+        if data_file(name) in query:
+            columns, rows = _lookup(name)
+            lists = ", ".join(
+                f"unnest([{', '.join(sql_text(value) for value in values)}]) as {column}"
+                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+            )
+            query = query.replace(data_file(name), f"(select {lists})")
+    return query
+
+
+def _parts(country: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], str]]:
+    """Each part of a record: the fields it reads, the columns it answers, and its SQL."""
+    dates = add_date(_GIVEN, "date_of_birth", country)
+    day_first = "true" if country.lower() != "us" else "false"
+    dates = dates.replace(
+        day_first_sql(_GIVEN, "date_of_birth", country), f"select 'records' as source, {day_first} as day_first"
+    )
+    names = ("full_name", "given_name", "middle_name", "surname", "suffix")
+    places = ("street_number", "unit", "city", "state", "postcode", "country")
+    return {
+        "emails": (("email",), ("email", "email_kind"), add_emails(_GIVEN)),
+        "names": (names, names, add_names(_GIVEN)),
+        "places": (
+            (*places, "address", "street"),
+            (*places, "street_text"),
+            add_address_parts(_GIVEN, country),
+        ),
+        "phones": (("phone", "country"), ("phone", "phone_text", "phone_country"), add_phone_parts(_GIVEN, country)),
+        "dates": (("date_of_birth",), ("date_of_birth",), dates),
+        "national_ids": (
+            ("national_id",),
+            ("national_id",),
+            f"select {_national_id()} as national_id from {_GIVEN}",
+        ),
+        "genders": (("gender",), ("gender",), f"select {_gender()} as gender from {_GIVEN}"),
+    }
+
+
+def _finished(found: dict[str, str | None]) -> dict[str, str | None]:
+    """Add what whole tables look up for distinct values: numbered phones, abbreviated streets, sounds of names."""
+    nicknames, street_words = _dictionary("nicknames.csv"), _dictionary("street_words.csv")
+    text, given, surname = found["phone_text"], found["given_name"], found["surname"]
+    if found["phone"] is None and text is not None:
+        found["phone"] = e164(text, found["phone_country"] or "")
+    street = found["street_text"]
+    found["street"] = None if street is None else " ".join(street_words.get(word, word) for word in street.split(" "))
+    canonical = None if given is None else nicknames.get(given, given)
+    found["given_name_canonical"] = canonical
+    found["given_name_phonetic"] = None if canonical is None else metaphone(canonical)
+    found["surname_phonetic"] = None if surname is None else metaphone(surname)
+    return {column: found[column] for column in RECORD_COLUMNS}
+
+
+@cache
+def _lookup(name: str) -> tuple[list[str], list[tuple[str, ...]]]:
+    with connect(threads=1) as con:
+        table = con.sql(f"from {data_file(name)}")
+        return table.columns, table.fetchall()
+
+
+@cache
+def _dictionary(name: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in _lookup(name)[1]}

@@ -1,0 +1,189 @@
+"""What README and CHANGELOG say is so: commands, settings, code blocks, paths, version; tests say what they keep."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer.main
+from rich.table import Table
+
+import c360ml
+from c360ml.cli import app
+from c360ml.cli.template import settings_table
+from c360ml.config import Config, Section, Source
+from c360ml.standardize.records import ROLES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+COMMANDS = typer.main.get_command(app).commands
+SHOWN_IN_PYTHON = (
+    "BgNbd",
+    "GammaGamma",
+    "KMeansSegmenter",
+    "LinkageModel",
+    "RfmScorer",
+    "customer_lifetime_value",
+    "purchase_history",
+)
+
+
+def code_blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def block(name: str) -> str:
+    found = re.search(rf"<!-- {name}: begin -->\n(.*?)<!-- {name}: end -->", README, re.DOTALL)
+    assert found, f"README has no block {name}"
+    return found[1].strip()
+
+
+def options(command: str) -> set[str]:
+    return {option for parameter in COMMANDS[command].params for option in parameter.opts} | {"--help"}
+
+
+# ---------------------------------------------------------------------- commands
+def test_readme_starts_with_the_two_commands():
+    """The first two commands that a newcomer sees are the demo and the tests, word for word."""
+    first, second = code_blocks("bash")[:2]
+    assert "pip install . && c360ml demo" in first.splitlines()
+    assert 'pip install ".[test]" && pytest' in second.splitlines()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_readme(command):
+    """Each command has a row in the README's table of commands, with the options it cannot do without."""
+    row = re.search(rf"^\| `c360ml {command}\b.*", README, re.MULTILINE)
+    assert row
+    required = {parameter.opts[0] for parameter in COMMANDS[command].params if parameter.required}
+    assert set() == {option for option in required if option.startswith("--") and option not in row[0]}
+    assert COMMANDS[command].help
+
+
+def test_commands_of_the_readme_exist():
+    """Every `c360ml` line of the README names a command and options that there are."""
+    lines = [line for text in code_blocks("bash") for line in text.splitlines()]
+    lines += re.findall(r"`(c360ml [^`]*)`", README)
+    told = [shlex.split(part, comments=True) for line in lines for part in line.split("&&") if "c360ml " in part]
+    calls = [words[1:] for words in told if words[0] == "c360ml"]
+    assert len(calls) > 10
+    for command, *words in calls:
+        named = {word.strip("[]") for word in words if word.strip("[]").startswith("--")}
+        assert set() == named - options(command), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_help(command):
+    """Each option says what it is for."""
+    silent = [parameter.name for parameter in COMMANDS[command].params if not getattr(parameter, "help", "set")]
+    assert [] in (silent, [name for name in silent if name != "file"])
+
+
+def test_readme_names_the_column_roles():
+    """The README lists the roles of `c360ml link`, all of them in their order."""
+    listed = re.search(r"Roles: `([^`]*)`", README)
+    assert list(ROLES) == re.split(r",\s+", listed[1])
+
+
+# ---------------------------------------------------------------------- settings
+def settings() -> list[str]:
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "sources"}
+    return [
+        f"{name}.{setting}"
+        for name, section in {**sections, "sources": Source}.items()
+        if issubclass(section, Section)
+        for setting in section.model_fields
+    ]
+
+
+@pytest.mark.parametrize("setting", settings())
+def test_every_setting_is_in_the_readme(setting):
+    """Each setting has a row in the README's table of settings."""
+    assert f"| `{setting}` |" in block("settings")
+
+
+def test_settings_of_the_readme_are_those_of_the_program():
+    """The README's table of settings says what `c360ml settings` says, defaults and meanings."""
+    table: Table = settings_table()
+    rows = list(zip(*([str(cell) for cell in column.cells] for column in table.columns), strict=True))
+    expected = [f"| `{name}` | {f'`{default}`' if default else ''} | {meaning} |" for name, default, meaning in rows]
+    assert expected == block("settings").splitlines()[2:]
+
+
+# ---------------------------------------------------------------------- code and figures
+@pytest.mark.parametrize("code", code_blocks("python"), ids=lambda code: code.split()[-1][:30])
+def test_python_of_the_readme_runs(code, tmp_path, monkeypatch, capsys):
+    """Each Python block of the README runs by itself, prints something, and leaves no file."""
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    assert capsys.readouterr().out
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", re.findall(r"<!-- (.*?): begin -->", README))
+def test_no_block_of_the_readme_is_empty(name):
+    """What the README announces as printed by a program is there."""
+    assert block(name)
+
+
+def test_paths_of_the_readme_exist():
+    """Files and folders that the README names are in the repository."""
+    named = set(re.findall(r"`((?:c360ml|experiments|tests|notebooks|data/sample)/[\w./-]*)`", README))
+    assert named
+    assert set() == {path for path in named if not (ROOT / path).exists()}
+
+
+@pytest.mark.parametrize("name", SHOWN_IN_PYTHON)
+def test_python_names_show_an_example(name):
+    """What users call from Python shows itself in five lines of its docstring, and in the README where it is a model."""
+    assert ">>>" in getattr(c360ml, name).__doc__
+    assert name in "".join(code_blocks("python"))
+
+
+# ---------------------------------------------------------------------- version
+def test_changelog_tells_of_this_version():
+    """The newest entry of the changelog is the package's version, and entries are dated."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    entries = re.findall(r"^## \[(.*?)\](?: - (\d{4}-\d\d-\d\d))?$", changelog, re.MULTILINE)
+    released = [entry for entry in entries if entry[0] != "Unreleased"]
+    assert c360ml.__version__ == released[0][0]
+    assert all(day for _, day in released)
+
+
+def test_version_is_written_once():
+    """The version is that of the package; pyproject.toml takes it from there."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert ["version"] == project["project"]["dynamic"]
+    assert {"attr": "c360ml.__version__"} == project["tool"]["setuptools"]["dynamic"]["version"]
+
+
+# ---------------------------------------------------------------------- tests
+def rules_of(path: Path) -> list[ast.FunctionDef]:
+    """Find the test functions of a module."""
+    return [
+        node
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_every_test_says_its_rule(path):
+    """Each test has a docstring of one sentence: the rule that it keeps."""
+    told = {node.name: ast.get_docstring(node) or "" for node in rules_of(path)}
+    several = re.compile(r"[.!?]\s+[A-Z]")
+    assert told
+    assert [] == [
+        name for name, text in told.items() if not text.endswith(".") or several.search(text) or "\n\n" in text
+    ]
+
+
+def test_test_files_have_names_of_their_own():
+    """No two test files share a name, since pytest imports them by it."""
+    names = [path.name for path in TESTS]
+    assert len(names) == len(set(names))
