@@ -50,6 +50,7 @@ def value_tables(valued: ValuedTable) -> list[Table]:
         *_forecast(metrics),
     ]
     rows += _sizes("RFM", metrics["segments"]["rfm_segment"])
+    rows += _sizes("KMeans", metrics["segments"]["kmeans_segment"])
     return [
         _table(f"Valued {valued.file}", rows),
         _table("Where it is", [("answers", str(valued.folder)), ("report", str(valued.folder / "report.html"))]),
@@ -104,7 +105,9 @@ def _worth(result: RunResult) -> Rows:
         ("historical CLV", f"{value.get('historical_value') or 0:,.0f}"),
         *_forecast(value),
     ]
-    return rows + _sizes("tier", segment["value_tiers"]) + _sizes("RFM", segment["rfm_segments"])
+    for title, sizes in (("tier", "value_tiers"), ("RFM", "rfm_segments"), ("KMeans", "kmeans_segments")):
+        rows += _sizes(title, segment[sizes])
+    return rows
 
 
 def _forecast(metrics: dict[str, Any]) -> Rows:
@@ -121,15 +124,13 @@ def _forecast(metrics: dict[str, Any]) -> Rows:
 def _holdout(holdout: dict[str, Any] | None) -> Rows:
     if not holdout or not holdout.get("measured"):
         return []
-    return [("holdout", "  ".join(f"{name} {_short(value)}" for name, value in _flat(holdout) if name != "measured"))]
-
-
-def _flat(metrics: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, value) for name, value in metrics.items() if isinstance(value, int | float | str)]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    told = (
+        f"{holdout['holdout_weeks']:.0f} weeks from {holdout['holdout_start']}: "
+        f"{holdout['predicted_purchases']:,.0f} purchases forecast, {holdout['actual_purchases']:,} came "
+        f"(bias {holdout['bias']:+.1%}, naive {holdout['naive_bias']:+.1%}); "
+        f"MAE {holdout['mae']:.3f}, naive {holdout['naive_mae']:.3f}"
+    )
+    return [("holdout", told)]
 
 
 def _sizes(title: str, sizes: dict[str, int]) -> Rows:
@@ -140,9 +141,11 @@ def _campaigns(result: RunResult) -> Rows:
     rows = []
     for campaign in result.summary("campaigns")["campaigns"].values():
         told = f"sent {campaign['sent']:,}"
-        for name, sign in (("conversion_rate", ""), ("uplift", "+"), ("roi", "")):
+        for name, sign in (("conversion_rate", ""), ("uplift", "+")):
             if campaign[name] is not None:
                 told += f"  {name.replace('_', ' ')} " + format(campaign[name], f"{sign}.1%")
+        if campaign["roi"] is not None:
+            told += f"  ROI {campaign['roi']:,.1f}"
         rows.append((campaign["campaign_name"] or "unnamed", told))
     return rows or [("none", "no campaign in the sources")]
 

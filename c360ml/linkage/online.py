@@ -1,8 +1,10 @@
-"""One record at a time: the model's comparisons and block keys as SQL over a stored record `l` and a new one `r`.
+"""One record at a time: the model's block keys, comparisons and weights for a new record and stored ones.
 
-The conditions are those that Splink evaluates for whole tables, with `name_l` read as `l.name`. Rarity and the
-number of names that share a contact are read from the stored record: every level that asks for them also asks
-for equality, so they are the same on both sides.
+The conditions are those that Splink evaluates for whole tables, with `name_l` read as `l.name` (stored) and
+`name_r` as `r.name` (new). Rarity and the number of names that share a contact are read from the stored record:
+every level that asks for them also asks for equality, so they are the same on both sides.
+
+DuckDB keeps the plan of a prepared statement that reads parameters only, so records are handed in as such.
 """
 
 from __future__ import annotations
@@ -10,20 +12,23 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from c360ml.linkage.blocking import BlockingRule
+from c360ml.lakehouse import connect
+from c360ml.linkage.blocking import PARTS, BlockingRule
 from c360ml.linkage.comparisons import Comparison
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import NAMED_FEATURES
 from c360ml.linkage.model import LinkageModel
 
+Ints = NDArray[np.int64]
 _SIDED = re.compile(r"\b(\w+?)_([lr])\b")
-_WORDS = "list_sort(list_distinct(string_split(full_name, ' ')))"
+_WORDS = "list_sort(list_distinct(string_split(full_name, ' '))) as name_words"
+_COUNTED = ("_rarity", "_names")
 
 
 def model_digest(model: Mapping[str, Any]) -> str:
@@ -36,11 +41,11 @@ def model_digest(model: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def compared_columns(comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
-    """Name the columns that the comparisons read.
+def stored_columns(comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
+    """Name the columns of the feature table that the comparisons read.
 
     >>> from c360ml.linkage.comparisons import PHONE
-    >>> compared_columns((PHONE,))
+    >>> stored_columns((PHONE,))
     ('phone', 'phone_names')
     """
     conditions = [
@@ -48,7 +53,10 @@ def compared_columns(comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
         for comparison in comparisons
         for text in (comparison.missing, *(level.condition for level in comparison.levels))
     ]
-    return tuple(sorted({name for text in conditions for name, _ in _SIDED.findall(text)}))
+    names = {name for text in conditions for name, _ in _SIDED.findall(text)}
+    if "name_words" in names:
+        names = (names - {"name_words"}) | {"full_name"}
+    return tuple(sorted(names))
 
 
 def pattern_columns(comparisons: tuple[Comparison, ...]) -> str:
@@ -73,33 +81,6 @@ def _aliased(condition: str) -> str:
     return _SIDED.sub(r"\2.\1", condition)
 
 
-def new_features(records: str, comparisons: tuple[Comparison, ...]) -> str:
-    """SQL of the features of standardized records that nothing is known of but themselves.
-
-    Without a table around them their terms count as common, and their contacts as one person's.
-    """
-    known = [
-        f"{0 if name.endswith('_rarity') else 1} as {name}"
-        for name in compared_columns(comparisons)
-        if name.endswith(("_rarity", "_names"))
-    ]
-    return f"select {', '.join(('record_id', *NAMED_FEATURES, f'{_WORDS} as name_words', *known))} from {records}"
-
-
-def block_keys(rules: tuple[BlockingRule, ...]) -> str:
-    """SQL of the list of a record's block keys, without those that it cannot have.
-
-    >>> block_keys((BlockingRule(("email",)),))
-    'list_filter([case when ((email)) is not null then hash((email)) end], lambda k: k is not null)'
-    """
-    return f"list_filter([{', '.join(rule.key for rule in rules)}], lambda k: k is not null)"
-
-
-def match_weights(model: LinkageModel, digits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log2 odds of one person, for each row of `pattern_columns`."""
-    return model.classes_.match_weights(digits)
-
-
 def match_probability(weight: float) -> float:
     """Turn log2 odds into a probability.
 
@@ -109,6 +90,81 @@ def match_probability(weight: float) -> float:
     return float(1 / (1 + np.exp2(-np.clip(weight, -1000, 1000))))
 
 
-def explain_pattern(model: LinkageModel, digits: NDArray[np.int64]) -> list[dict[str, float | str]]:
-    """Say which comparison adds which weight, as `LinkageModel.explain` does."""
-    return waterfall(model.classes_, model.comparisons_, digits)
+class OnlineScorer:
+    """Looks up and scores single records with a fitted linkage model; not for several threads at once.
+
+    Args:
+        model: linkage model as `LinkageModel.to_dict` gives it.
+
+    Raises:
+        ModelError: the model is damaged, or of another version.
+    """
+
+    def __init__(self, model: Mapping[str, Any]) -> None:
+        self.model = LinkageModel.from_dict(dict(model))
+        self.columns = stored_columns(self.model.comparisons_)
+        self._named = tuple(column for column in self.columns if not column.endswith(_COUNTED))
+        self._blocking = tuple(sorted(_blocking_columns(self.model.rules_)))
+        self._con = connect(threads=1)
+        self._prepare()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._con.close()
+
+    def _prepare(self) -> None:
+        places = {column: f"${place}::varchar" for place, column in enumerate(self._blocking, 1)}
+        given = ", ".join(f"{place} as {column}" for column, place in places.items())
+        keys = ", ".join(rule.key for rule in self.model.rules_)
+        self._con.execute(f"prepare block_keys as select [{keys}] from (select {given})").fetchall()
+        new = ", ".join(f"${place}::varchar as {column}" for place, column in enumerate(self._named, 1))
+        types = {column: "BIGINT" if column.endswith(_COUNTED) else "VARCHAR" for column in self.columns}
+        shape = json.dumps([{**types, "position": "BIGINT"}])
+        words = f", {_WORDS}" if "full_name" in self._named else ""
+        self._con.execute(f"""
+            prepare compare_records as
+            with r as (select *{words} from (select {new})),
+            l as (
+                select *{words}
+                from (select unnest(from_json(${len(self._named) + 1}::varchar, '{shape}'), recursive := true))
+            )
+            select {pattern_columns(self.model.comparisons_)} from l, r order by position
+        """).fetchall()
+
+    def block_keys(self, new: Mapping[str, str | None]) -> list[int]:
+        """Block keys of a standardized record, without those that it cannot have."""
+        values = ", ".join(_text(new.get(column)) for column in self._blocking)
+        keys = self._con.execute(f"execute block_keys({values})").fetchall()[0][0]
+        return sorted({int(key) for key in keys if key is not None})
+
+    def digits(self, new: Mapping[str, str | None], stored: Sequence[Sequence[Any]]) -> Ints:
+        """Agreement patterns of a standardized record with stored ones, each a row of `columns`."""
+        names = (*self.columns, "position")
+        rows = [dict(zip(names, (*row, position), strict=True)) for position, row in enumerate(stored)]
+        values = [*(_text(new.get(column)) for column in self._named), _text(json.dumps(rows))]
+        found = self._con.execute(f"execute compare_records({', '.join(values)})").fetchall()
+        return np.array(found, dtype=np.int64)
+
+    def alone(self, record: Mapping[str, str | None]) -> tuple[Any, ...]:
+        """Row of `columns` of a record of which no table tells: its names count as common, its contacts as its own."""
+        unknown = {column: 0 if column.endswith("_rarity") else 1 for column in self.columns}
+        return tuple(record.get(column) if column in NAMED_FEATURES else unknown[column] for column in self.columns)
+
+    def match_weights(self, digits: Ints) -> NDArray[np.float64]:
+        """log2 odds of one person, for each agreement pattern."""
+        return self.model.classes_.match_weights(digits)
+
+    def explain(self, digits: Ints) -> list[dict[str, float | str]]:
+        """Say which comparison adds which weight to a pattern, as `LinkageModel.explain` does."""
+        return waterfall(self.model.classes_, self.model.comparisons_, digits)
+
+
+def _blocking_columns(rules: tuple[BlockingRule, ...]) -> set[str]:
+    """Columns that the keys of blocking rules read."""
+    sql = " ".join(PARTS[part].sql for rule in rules for part in rule.parts)
+    return {column for column in NAMED_FEATURES if re.search(rf"\b{column}\b", sql)}
+
+
+def _text(value: str | None) -> str:
+    """Write a text for SQL; a value of another type than planned for would have the statement planned again."""
+    return "null::varchar" if value is None else "'" + value.replace("'", "''") + "'"

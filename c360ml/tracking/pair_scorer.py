@@ -6,11 +6,9 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from c360ml.identity.resolver import RecordStandardizer, checked_record
-from c360ml.lakehouse import connect
-from c360ml.linkage import LinkageModel, online
+from c360ml.identity.resolver import checked_record
+from c360ml.linkage import online
+from c360ml.standardize.one_record import RecordStandardizer
 
 Step = dict[str, float | str]
 
@@ -27,28 +25,20 @@ class PairScorer:
     """
 
     def __init__(self, model: Mapping[str, Any], *, country: str) -> None:
-        self._model = LinkageModel.from_dict(dict(model))
-        self._con = connect(threads=1)
-        self._standardizer = RecordStandardizer(self._con, country)
+        self._scorer = online.OnlineScorer(model)
+        self._standardizer = RecordStandardizer(country)
         self._lock = threading.Lock()
 
-    def score(
-        self, left: Mapping[str, str | None], right: Mapping[str, str | None]
-    ) -> tuple[float, float, tuple[Step, ...]]:
+    def score(self, left: Mapping[str, Any], right: Mapping[str, Any]) -> tuple[float, float, tuple[Step, ...]]:
         """Weigh a pair: match weight (log2), match probability, and the waterfall of the weight.
 
         Raises:
             ColumnError: a field is no role.
             DataError: a value is no text, or too long.
         """
-        records = [checked_record(left), checked_record(right)]
-        comparisons = self._model.comparisons_
+        given = checked_record(left), checked_record(right)
         with self._lock:
-            rows = f"({online.new_features(self._standardizer.standardize(records), comparisons)})"
-            found = self._con.execute(f"""
-                select {online.pattern_columns(comparisons)}
-                from {rows} l, {rows} r where l.record_id = '0' and r.record_id = '1'
-            """).fetchall()
-        digits = np.array(found, dtype=np.int64)
-        weight = float(online.match_weights(self._model, digits)[0])
-        return weight, online.match_probability(weight), tuple(online.explain_pattern(self._model, digits[0]))
+            stored, new = (self._standardizer.standardize(record) for record in given)
+            digits = self._scorer.digits(new, [self._scorer.alone(stored)])
+        weight = float(self._scorer.match_weights(digits)[0])
+        return weight, online.match_probability(weight), tuple(self._scorer.explain(digits[0]))

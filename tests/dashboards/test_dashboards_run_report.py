@@ -202,7 +202,7 @@ def test_rare_reasons_are_shown_together(lake):
         ),
     )
     spec = next(spec for spec in charts(write_run_report(lake, quiet_run(lake))) if "color" in spec.get("encoding", {}))
-    rows = spec["data"]["values"]
+    (rows,) = spec["datasets"].values()
     assert ["reason 0", "reason 1", "reason 2", "reason 3", "other reasons"] == spec["encoding"]["color"]["scale"][
         "domain"
     ]
