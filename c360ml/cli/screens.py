@@ -118,6 +118,7 @@ def _forecast(metrics: dict[str, Any]) -> Rows:
         if metrics.get(name):
             parameters = "  ".join(f"{key} {value:.4g}" for key, value in metrics[name]["params"].items())
             rows.append((title, f"{parameters}  log-likelihood {metrics[name]['log_likelihood']:,.1f}"))
+    rows += [("note", note) for note in metrics.get("notes", [])]
     return rows + _holdout(metrics.get("holdout"))
 
 

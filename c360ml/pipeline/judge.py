@@ -59,7 +59,10 @@ def _open(lake: Lakehouse, name: str, file: str) -> None:
     try:
         columns = lake.sql(f"from {_reader(path)}").columns
         _check_columns(name, file, columns)
-        values = ", ".join(f"try_cast({column} as {kind}) as {column}" for column, kind in _COLUMNS[name].items())
+        # Without the trim DuckDB 2.0 pushes the cast into the CSV reader, where a bad value is an error.
+        values = ", ".join(
+            f"try_cast(trim({column}::varchar) as {kind}) as {column}" for column, kind in _COLUMNS[name].items()
+        )
         lake.rows(f"create or replace temp view judged_{name} as select {values} from {_reader(path)}")
         rows, *filled = lake.rows(f"select count(*), count(columns(*)) from judged_{name}")[0]
     except EngineError:

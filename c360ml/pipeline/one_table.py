@@ -205,9 +205,10 @@ def _segment(con: Any, valuation: Valuation) -> tuple[pa.Table, dict[str, Any], 
     """Add RFM and KMeans segments to a valuation's customers."""
     history = valuation.history.to_arrow_table()
     con.register("history", history)
-    buyers = con.sql("""
+    end = valuation.metrics["transactions"]["observation_end"]
+    buyers = con.sql(f"""
         select customer_id, purchases, total_spend,
-               date_diff('day', last_purchase_on, max(last_purchase_on) over ()) as days_since_last_purchase
+               date_diff('day', last_purchase_on::date, date '{end}') as days_since_last_purchase
         from history
     """).to_arrow_table()
     rfm = RfmScorer().fit(buyers)

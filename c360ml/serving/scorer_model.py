@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from c360ml.identity.resolver import Resolver
 from c360ml.serving.schemas import Answer, answer
@@ -30,7 +30,7 @@ class Scorer(PythonModel):
         self._resolver = Resolver(folder, model=model)
         self._one(RawRecord())
 
-    def predict(self, model_input: list[RawRecord]) -> list[Answer]:
+    def predict(self, model_input: list[RawRecord]) -> list[Answer]:  # type: ignore[override]  # MLflow reads the hints
         """Answer for each record; one that cannot be read gets an `error`, and the others their answers."""
         return [self._one(record) for record in model_input]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from c360ml.tracking.pair_scorer import PairScorer
 from c360ml.tracking.schemas import PairScore, PairStep, RecordPair, known_fields, told
@@ -21,7 +21,7 @@ class LinkageModel(PythonModel):
         content = json.loads(Path(context.artifacts["linkage"]).read_text("utf-8"))
         self._scorer = PairScorer(content, country=context.model_config["country"])
 
-    def predict(self, model_input: list[RecordPair]) -> list[PairScore]:
+    def predict(self, model_input: list[RecordPair]) -> list[PairScore]:  # type: ignore[override]  # MLflow reads the hints
         """Score each pair."""
         return [self._one(pair) for pair in model_input]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from c360ml.errors import DataError
 from c360ml.segments import KMeansSegmenter, RfmScorer, ValueTiers
@@ -24,7 +24,7 @@ class SegmentsModel(PythonModel):
         self._kmeans = KMeansSegmenter.from_dict(content["kmeans"]) if content["kmeans"] else None
         self._tiers = ValueTiers.from_dict(content["value_tiers"])
 
-    def predict(self, model_input: list[CustomerCounts]) -> list[Segments]:
+    def predict(self, model_input: list[CustomerCounts]) -> list[Segments]:  # type: ignore[override]  # MLflow reads the hints
         """Segment each customer."""
         return [self._one(counts) for counts in model_input]
 

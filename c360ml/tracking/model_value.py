@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from c360ml.customer_value import BgNbd, GammaGamma
 from c360ml.customer_value.fitting import Models
@@ -33,7 +33,7 @@ class ValueModel(PythonModel):
         )
         self._terms = {name: content[name] for name in ("horizon_weeks", "discount_rate_per_year")}
 
-    def predict(self, model_input: list[PurchaseHistory]) -> list[Value]:
+    def predict(self, model_input: list[PurchaseHistory]) -> list[Value]:  # type: ignore[override]  # MLflow reads the hints
         """Value each history."""
         return [self._one(history) for history in model_input]
 

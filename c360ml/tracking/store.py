@@ -49,7 +49,7 @@ def tracking_store(folder: Path) -> Iterator[str]:
 def _pointed_at(folder: Path) -> Iterator[str]:
     import mlflow
 
-    if mlflow.is_tracking_uri_set():
+    if mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
         yield mlflow.get_tracking_uri()
         return
     ensure_database(folder / MLFLOW_FOLDER / "mlflow.db")
@@ -57,7 +57,7 @@ def _pointed_at(folder: Path) -> Iterator[str]:
     try:
         yield mlflow.get_tracking_uri()
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # None forgets it, and the variable it set
 
 
 def ensure_database(database: Path) -> None:
@@ -75,7 +75,9 @@ def ensure_database(database: Path) -> None:
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         built = Path(folder) / "built.db"
         with redirect_stderr(StringIO()):  # where MLflow tells of each migration
-            SqlAlchemyStore(f"sqlite:///{built}", (database.parent / "artifacts").as_uri())
+            SqlAlchemyStore(  # type: ignore[no-untyped-call]
+                f"sqlite:///{built}", (database.parent / "artifacts").as_uri()
+            )
         aside = Path(tempfile.mkstemp(dir=database.parent, suffix=".partial")[1])
         aside.write_bytes(built.read_bytes())
     try:

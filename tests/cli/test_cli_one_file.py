@@ -56,9 +56,9 @@ def people() -> pd.DataFrame:
             "first": given,
             "last": surname,
             "mail": f"{given}.{surname}@post.net".lower(),
-            "born": f"{1940 + n % 60}-{1 + n % 12:02}-{1 + n % 28:02}",
-            "zip": f"{73000 + n % 40}",
-            "shoe size": 36 + n % 12,
+            "born": f"{random.integers(1940, 2000)}-{random.integers(1, 13):02}-{random.integers(1, 29):02}",
+            "zip": f"{73000 + random.integers(40)}",
+            "shoe size": 36 + random.integers(12),
             "system": "shop",
             "who": f"p{n}",
         }
@@ -118,9 +118,7 @@ def test_link_scores_each_pair_once(linked, people):
     pairs = pd.read_parquet(linked[0] / "pairs.parquet")
     assert len(pairs) and not pairs.duplicated(["record_id_l", "record_id_r"]).any()
     assert (pairs["record_id_l"] < pairs["record_id_r"]).all()
-    assert set() == set(pairs["record_id_l"]) | set(pairs["record_id_r"]) - set(people["key"]) - set(
-        pairs["record_id_l"]
-    )
+    assert set() == {*pairs["record_id_l"], *pairs["record_id_r"]} - set(people["key"])
     odds = 2.0 ** pairs["match_weight"]
     np.testing.assert_allclose(pairs["match_probability"], odds / (1 + odds), rtol=1e-6)
 
