@@ -14,7 +14,7 @@ from c360ml import tables
 from c360ml.cli import main
 from c360ml.errors import ColumnError, ConfigError, DataError, SourceError
 from c360ml.lakehouse import Lakehouse
-from c360ml.pipeline import STEPS, run_pipeline
+from c360ml.pipeline import STEPS, run_pipeline, value_table
 
 CUSTOMER_HEADER, SALE_HEADER = CUSTOMERS[0], SALES[0]
 SALES_BLOCK = CONFIG.index('[[sources]]\nname = "sales"')
@@ -327,6 +327,15 @@ def test_value_refuses_in_one_line(fault, tmp_path, monkeypatch, capsys):
     options = {"--customer": "customer_id", "--date": "date", "--amount": "amount"}
     told = refuse("value", "sales.csv", SALES, options, dict(spoiled), tmp_path, monkeypatch, capsys)
     assert re.match(expected, told), told
+
+
+def test_value_leaves_out_days_to_come(tmp_path):
+    """A sale dated in the future is left out and counted, and does not make all customers look long gone."""
+    (tmp_path / "sales.csv").write_text(lines(*SALES, "901,10,2999-01-01,70"))
+    options = {"customer": "customer_id", "date": "date", "amount": "amount", "out": tmp_path / "answers"}
+    valued = value_table(tmp_path / "sales.csv", **options)
+    assert 3480.0 == valued.metrics["historical_value"]
+    assert max(valued.customers["age_weeks"].to_pylist()) < 500
 
 
 @pytest.mark.parametrize("command", [["init"], ["link", "x.csv", "--id", "a", "--columns", "b=c", "--out"]])

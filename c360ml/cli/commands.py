@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.markup import escape
 
 from c360ml import __version__
 from c360ml.config import CONFIG_FILE

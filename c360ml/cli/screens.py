@@ -161,11 +161,13 @@ def _table(title: str, rows: Rows) -> Table:
 
 
 def places(folder: Path, tracking_uri: str) -> dict[str, str]:
-    """Where a run's answers are."""
-    return {
+    """Where a run's answers are, as seen from the current folder if they are below it."""
+    here = f"{Path.cwd()}/"
+    seen = {
         "report": str(folder / "report.html"),
         "tables (Delta)": str(folder / "data"),
         "models": str(folder / "models"),
         "MLflow": tracking_uri,
         "MLflow UI": f"mlflow server --backend-store-uri {tracking_uri} -p 5000",
     }
+    return {name: place.replace(here, "") for name, place in seen.items()}

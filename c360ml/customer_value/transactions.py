@@ -31,7 +31,7 @@ select
     count(*) filter (where customer_id is not null and not has_amount)        as without_amount,
     count(*) filter (where customer_id is not null and has_date and day is null)      as unreadable_dates,
     count(*) filter (where customer_id is not null and has_amount and amount is null) as unreadable_amounts,
-    max(day) filter (where customer_id is not null)                           as latest
+    max(day) filter (where customer_id is not null and day <= current_date + 1) as latest
 from {transactions}
 """
 

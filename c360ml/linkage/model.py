@@ -257,13 +257,18 @@ class LinkageModel:
                 got=content.get("format_version"),
                 hint="train it again with this version",
             )
-        model = cls(threshold=content["threshold"], max_pairs=content["max_pairs"], seed=content["seed"])
-        model._stored_columns = frozenset(content["columns"])
-        model.comparisons_ = choose_comparisons(model._stored_columns)
-        model.blocking_ = tuple(
-            BlockedRule(BlockingRule(tuple(parts)), 0, 0, chosen=True) for parts in content["blocking_rules"]
-        )
-        model.classes_ = LatentClasses.from_dict(model.comparisons_, content["classes"])
+        try:
+            model = cls(threshold=content["threshold"], max_pairs=content["max_pairs"], seed=content["seed"])
+            model._stored_columns = frozenset(content["columns"])
+            model.comparisons_ = choose_comparisons(model._stored_columns)
+            model.blocking_ = tuple(
+                BlockedRule(BlockingRule(tuple(parts)), 0, 0, chosen=True) for parts in content["blocking_rules"]
+            )
+            model.classes_ = LatentClasses.from_dict(model.comparisons_, content["classes"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                "a linkage model must hold what to_dict wrote", got=repr(error), hint="train it again with this version"
+            ) from error
         return model
 
     def score(self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None) -> LinkageModel:

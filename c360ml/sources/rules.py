@@ -36,7 +36,8 @@ MACROS = (
     "is_one_digit(v) as phone_digits(v) <> '' and replace(phone_digits(v), phone_digits(v)[1], '') = ''",
     f"""as_time(v) as
         coalesce(try_cast(trim(v) as timestamptz), try_strptime(trim(v), {list(_DAY_FORMATS)})::timestamptz)""",
-    "is_number(v) as coalesce(isfinite(try_cast(regexp_replace(trim(v), '[$,]', '', 'g') as double)), false)",
+    # Below the limit that sums of amounts as DECIMAL(38, 4) can hold at any number of rows.
+    "is_number(v) as coalesce(abs(try_cast(regexp_replace(trim(v), '[$,]', '', 'g') as double)) < 1e12, false)",
     # The lambda computes `digits` once; a macro's argument is computed at each mention.
     f"""check_digit_of(vin) as list_transform(
             [try_cast(translate(vin, 'ABCDEFGHJKLMNPRSTUVWXYZ', '12345678123457923456789') as bigint)],

@@ -2,12 +2,13 @@
 
 DuckDB keeps the plan of a prepared statement that reads parameters only, and makes it anew for one that reads
 tables or aggregates. So each part of a record is a statement of its own over parameters; the lookup files are
-constants in it; and what a whole table tells of a source is given instead of counted: a single record's ZIP code
+constants in it, dear regular expressions are parameters; and what a whole table tells of a source is given instead of counted: a single record's ZIP code
 did not lose a zero, and its dates are read as the country writes them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cache
 
@@ -22,6 +23,7 @@ from c360ml.standardize.text import data_file, sql_text
 
 _GIVEN = "given_record"
 _LOOKUPS = ("nicknames.csv", "states.csv", "countries.csv")
+_LITERAL = re.compile(r"(regexp_\w+)|'((?:[^']|'')*)'")
 _Record = Mapping[str, str | None]
 
 
@@ -39,12 +41,19 @@ class RecordStandardizer:
     def __init__(self, country: str) -> None:
         self._con = connect(threads=1)
         self._parts = _parts(country)
+        self._patterns: dict[str, list[str]] = {}
         for name, (fields, answers, query) in self._parts.items():
-            given = ", ".join(f"${place}::varchar as {field}" for place, field in enumerate(fields, 1))
+            query = _with_constants(query)
+            self._patterns[name] = _dear_patterns(query)
+            columns = list(fields)
+            for number, pattern in enumerate(self._patterns[name]):
+                columns.append(f"pattern_{number}")
+                query = query.replace(sql_text(pattern), columns[-1])
+            given = ", ".join(f"${place}::varchar as {column}" for place, column in enumerate(columns, 1))
             self._con.execute(f"""
                 prepare {name} as
                 with {_GIVEN} as (select {given}, 'records' as source, false as zips_lost_zeros)
-                select {", ".join(answers)} from ({_with_constants(query)})
+                select {", ".join(answers)} from ({query})
             """).fetchall()
 
     def close(self) -> None:
@@ -65,9 +74,25 @@ class RecordStandardizer:
         if not any(given):
             return dict.fromkeys(answers)
         # A null without a type is of another type than the statement was planned for, and has it planned again.
-        values = ", ".join("null::varchar" if value is None else sql_text(value.replace("\0", " ")) for value in given)
+        texts = [*given, *self._patterns[part]]
+        values = ", ".join("null::varchar" if text is None else sql_text(text.replace("\0", " ")) for text in texts)
         row = self._con.execute(f"execute {part}({values})").fetchall()[0]
         return dict(zip(answers, row, strict=True))
+
+
+def _dear_patterns(query: str) -> list[str]:
+    """Regular expressions that take long to compile: DuckDB compiles constant ones before it looks at a row.
+
+    As columns they are compiled where a row comes to them, and most records come to few: fields are missing, or
+    plain. Only `regexp_extract` needs constants.
+    """
+    function, found = "", []
+    for match in _LITERAL.finditer(query):
+        function = match[1] or function
+        pattern = (match[2] or "").replace("''", "'")
+        if (len(pattern) > 100 or "\\p" in pattern) and function != "regexp_extract" and pattern not in found:
+            found.append(pattern)
+    return found
 
 
 def _with_constants(query: str) -> str:

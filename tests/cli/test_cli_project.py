@@ -73,6 +73,15 @@ def test_screen_tells_what_was_found(own, row, figure):
 
 
 @pytest.mark.slow
+def test_nothing_personal_reaches_mlflow(own):
+    """No file of the MLflow store, database, artifact or model, holds an address or a name of a customer."""
+    words = (b"post.net", b"Archer", b"archer", b"405-555", b"+1405555", b"Oak St")
+    files = [path for path in (own[0] / "mlruns").rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert [] == [(path.name, word) for path in files for word in words if word in path.read_bytes()]
+
+
+@pytest.mark.slow
 def test_unchanged_rerun_says_so(own):
     """A rerun of unchanged input says so, and leaves report and MLflow alone."""
     folder, _ = own
