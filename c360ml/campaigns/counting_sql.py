@@ -146,7 +146,8 @@ COUNTS = """
     group by grouping sets ((campaign_id), (campaign_id, value_tier))
 """
 
-# `uplifts` holds the interval for each combination of counts.
+# `uplifts` holds the interval of each whole campaign. Tiers get no comparison: they are today's, and a
+# purchase lifts a customer's tier, so within a tier those sent and those held out are not alike.
 RESULTS = """
     with rows as (
         select campaign_id, 'ALL' as value_tier from silver.campaigns
@@ -167,7 +168,7 @@ RESULTS = """
             coalesce(converted, 0) as converted,
             coalesce(revenue, 0) as revenue,
             coalesce(held_out, 0) as held_out,
-            control_converted,
+            case when value_tier = 'ALL' then control_converted end as control_converted,
             case
                 when value_tier = 'ALL' then campaigns.cost
                 else campaigns.cost * sent / nullif(total_sent, 0)
@@ -179,7 +180,7 @@ RESULTS = """
         join silver.campaigns using (campaign_id)
         left join campaign_counts as counts using (campaign_id, value_tier)
         left join totals using (campaign_id)
-        left join uplifts using (comparable_converted, comparable, control_converted, held_out)
+        left join uplifts using (campaign_id, value_tier)
     )
     select
         campaign_id,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from c360ml.lakehouse import Lakehouse
 
 _UPLIFTS_SCHEMA = pa.schema(
-    [(name, pa.int64()) for name in ("comparable_converted", "comparable", "control_converted", "held_out")]
+    [("campaign_id", pa.string()), ("value_tier", pa.string())]
     + [(name, pa.float64()) for name in ("uplift", "uplift_low", "uplift_high")]
 )
 _LAST_DAY = """
@@ -26,9 +26,10 @@ _LAST_DAY = """
     )
 """
 _COMPARED = """
-    select distinct comparable_converted, comparable, control_converted, held_out
+    select campaign_id, value_tier, comparable_converted, comparable, control_converted, held_out
     from campaign_counts
-    where comparable > 0 and held_out > 0
+    where value_tier = 'ALL' and comparable > 0 and held_out > 0
+    order by campaign_id
 """
 _SENDS = """
     select
@@ -70,8 +71,9 @@ def measure_campaigns(lake: Lakehouse, config: Config) -> dict[str, Any]:
       less among those held out; both groups by the same rule, with a 95 % interval. Customers who were
       both sent and held out count as sent, but not here.
 
-    Value tiers are today's, and a purchase lifts a customer's tier: compare spend by tier, but read
-    uplift on `ALL`.
+    The conversion of those held out, the uplift and its interval are told for `ALL` only and null by tier:
+    value tiers are today's, and a purchase lifts a customer's tier, so within a tier the groups are not
+    alike.
 
     Returns:
         Totals by campaign; sends left out and why; customers whose window was not over, by campaign.
@@ -93,8 +95,7 @@ def measure_campaigns(lake: Lakehouse, config: Config) -> dict[str, Any]:
 
 
 def _write_results(lake: Lakehouse) -> None:
-    compared = lake.rows(_COMPARED)
-    intervals = [(*counts, *uplift_interval(*counts)) for counts in compared]
+    intervals = [(campaign, tier, *uplift_interval(*counts)) for campaign, tier, *counts in lake.rows(_COMPARED)]
     uplifts = pa.Table.from_pylist(
         [dict(zip(_UPLIFTS_SCHEMA.names, row, strict=True)) for row in intervals], schema=_UPLIFTS_SCHEMA
     )

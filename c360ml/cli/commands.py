@@ -97,7 +97,7 @@ def _run(folder: Path) -> None:
 
 def _publish(lake: Lakehouse, result: RunResult, say: Any) -> str:
     from c360ml.dashboards import write_run_report
-    from c360ml.serving import register_scorer
+    from c360ml.serving import export_champion, register_scorer
     from c360ml.tracking import log_run
 
     say("writing report.html")
@@ -106,6 +106,7 @@ def _publish(lake: Lakehouse, result: RunResult, say: Any) -> str:
     tracked = log_run(lake, result, report=report)
     say("registering the scorer")
     register_scorer(lake, result, tracked)
+    export_champion(lake)
     return str(tracked.tracking_uri)
 
 

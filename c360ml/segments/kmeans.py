@@ -17,6 +17,8 @@ from c360ml.segments.saved import opening, saved
 LEAST_CUSTOMERS = 10
 """Buyers below which no clusters are sought."""
 _FIT_ROWS = 200_000
+_BEYOND = 0.01
+"""Share of the fitted buyers beyond each limit."""
 
 # Ordered by a hash of the key: a random sample that does not depend on the order of rows.
 _SAMPLE = f"""
@@ -26,13 +28,21 @@ _SAMPLE = f"""
     limit {_FIT_ROWS}
 """
 _ASSIGN = """
-    with scaled as (
+    with limited as (
         select
             columns(lambda name: name != 'kmeans_segment'),
-            (ln(1 + days_since_last_purchase) - $means[1]) / $scales[1] as scaled_days,
-            (ln(1 + purchases) - $means[2]) / $scales[2] as scaled_purchases,
-            (ln(1 + greatest(total_spend, 0)) - $means[3]) / $scales[3] as scaled_spend
+            least(greatest(days_since_last_purchase, $lows[1]), $highs[1]) as limited_days,
+            least(greatest(purchases, $lows[2]), $highs[2]) as limited_purchases,
+            least(greatest(total_spend, $lows[3]), $highs[3]) as limited_spend
         from {table}
+    ),
+    scaled as (
+        select
+            * exclude (limited_days, limited_purchases, limited_spend),
+            (ln(1 + limited_days) - $means[1]) / $scales[1] as scaled_days,
+            (ln(1 + limited_purchases) - $means[2]) / $scales[2] as scaled_purchases,
+            (ln(1 + limited_spend) - $means[3]) / $scales[3] as scaled_spend
+        from limited
     ),
     measured as (
         select
@@ -55,6 +65,10 @@ _ASSIGN = """
 class KMeansSegmenter:
     """Cluster buyers on the standardised logarithms of days, purchases and spend (below 0 counts as 0).
 
+    Each feature is winsorised: a value beyond the 1st or 99th percentile of the fitted buyers counts as that
+    percentile. Otherwise a few buyers who got all their money back would be a cluster: the logarithm of
+    their spend, 0, lies far from all others.
+
     Fewer than 10 buyers, or fewer than 4 different ones, make one segment, "all buyers", unless k asks for
     more. Fitted on at most 200,000 buyers, chosen by a hash of their key; the answer does not depend on the
     order of rows or the number of threads.
@@ -66,8 +80,9 @@ class KMeansSegmenter:
     Attributes:
         k_: number of clusters.
         names_: their names, dearest cluster first.
+        limits_: least and greatest days, purchases and spend that are told apart: two rows of three.
         centres_: their centres in standardised logarithms.
-        profiles_: what is typical of each cluster (geometric means) and its share of the fitted buyers.
+        profiles_: what is typical of each cluster (geometric means within limits), and its share of fitted buyers.
         diagnostics_: for each k tried silhouette, bootstrap agreement, smallest share, stable or not.
         is_stable_: whether the chosen k is stable; a single segment is.
 
@@ -99,8 +114,10 @@ class KMeansSegmenter:
             columns = con.sql(_SAMPLE).fetchnumpy()
             customers = int(con.execute("select count(*) from buyers").fetchall()[0][0])
         check_count(customers)
-        logarithms = _logarithms(np.column_stack([np.asarray(columns[name]) for name in FEATURES]))
+        features = np.column_stack([np.asarray(columns[name]) for name in FEATURES])
         self.customers_ = customers
+        self.limits_ = _limits(features)
+        logarithms = self._logarithms(features)
         self.means_ = logarithms.mean(axis=0)
         spread = logarithms.std(axis=0)
         # Rounding leaves a spread of about 1e-16 where all values are equal.
@@ -158,6 +175,8 @@ class KMeansSegmenter:
         """
         self._check_fitted()
         return _ASSIGN.format(table=table), {
+            "lows": self.limits_[0].tolist(),
+            "highs": self.limits_[1].tolist(),
             "means": self.means_.tolist(),
             "scales": self.scales_.tolist(),
             "centres": self.centres_.tolist(),
@@ -173,7 +192,7 @@ class KMeansSegmenter:
         """
         self._check_fitted()
         check_one(days_since_last_purchase, purchases, total_spend)
-        one = _logarithms(np.array([[days_since_last_purchase, purchases, total_spend]], dtype=np.float64))
+        one = self._logarithms(np.array([[days_since_last_purchase, purchases, total_spend]], dtype=np.float64))
         return self.names_[int(nearest((one - self.means_) / self.scales_, self.centres_)[0])]
 
     def to_dict(self) -> dict[str, Any]:
@@ -188,6 +207,7 @@ class KMeansSegmenter:
             k=self.k,
             seed=self.seed,
             customers=self.customers_,
+            limits=self.limits_.tolist(),
             means=self.means_.tolist(),
             scales=self.scales_.tolist(),
             centres=self.centres_.tolist(),
@@ -207,6 +227,7 @@ class KMeansSegmenter:
         with opening("KMeansSegmenter", content):
             segmenter = cls(content["k"], int(content["seed"]))
             segmenter.customers_ = int(content["customers"])
+            segmenter.limits_ = np.array(content["limits"], dtype=np.float64).reshape(2, len(FEATURES))
             segmenter.means_ = np.array(content["means"], dtype=np.float64)
             segmenter.scales_ = np.array(content["scales"], dtype=np.float64)
             segmenter.centres_ = np.array(content["centres"], dtype=np.float64).reshape(-1, len(FEATURES))
@@ -217,10 +238,15 @@ class KMeansSegmenter:
             segmenter.is_stable_ = bool(content["is_stable"])
         return segmenter
 
+    def _logarithms(self, features: Matrix) -> Matrix:
+        return np.log1p(np.clip(features, *self.limits_))
+
     def _check_fitted(self) -> None:
         if not hasattr(self, "centres_"):
             raise NotFittedError("KMeansSegmenter")
 
 
-def _logarithms(features: Matrix) -> Matrix:
-    return np.log1p(np.maximum(features, 0.0))
+def _limits(features: Matrix) -> Matrix:
+    ranked = np.sort(np.maximum(features, 0.0), axis=0)
+    beyond = int(_BEYOND * (len(ranked) - 1))
+    return ranked[[beyond, -1 - beyond]]

@@ -1,9 +1,10 @@
 """One record at a time, by the SQL that standardizes whole tables, planned once.
 
-DuckDB keeps the plan of a prepared statement that reads parameters only, and makes it anew for one that reads
-tables or aggregates. So each part of a record is a statement of its own over parameters; the lookup files are
-constants in it, dear regular expressions are parameters; and what a whole table tells of a source is given instead of counted: a single record's ZIP code
-did not lose a zero, and its dates are read as the country writes them.
+DuckDB keeps the plan of a prepared statement that reads parameters only, each once and of the type it was planned
+for; it plans anew what reads tables or aggregates. So each part of a record is a statement of its own over
+parameters; the lookup files are constants in it, dear regular expressions are parameters, and what a whole table
+tells of a source is given instead of counted: a single record's ZIP code did not lose a zero, and its dates are
+read as the country writes them.
 """
 
 from __future__ import annotations

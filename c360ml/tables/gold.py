@@ -110,10 +110,10 @@ CAMPAIGN_RESULTS = table(
     cost          DOUBLE       cost, shared by customers treated
     roi           DOUBLE       (revenue - cost) / cost
     held_out      BIGINT       customers in the control group
-    control_conversion_rate DOUBLE conversion of the control group
-    uplift        DOUBLE       conversion rate above control
-    uplift_low    DOUBLE       lower end of the 95 % interval of uplift
-    uplift_high   DOUBLE       upper end of the 95 % interval of uplift
+    control_conversion_rate DOUBLE conversion of the control group; null but for ALL
+    uplift        DOUBLE       conversion rate above control; null but for ALL
+    uplift_low    DOUBLE       lower end of the 95 % interval of uplift; null but for ALL
+    uplift_high   DOUBLE       upper end of the 95 % interval of uplift; null but for ALL
 """,
 )
 CUSTOMER_360 = table(

@@ -98,7 +98,7 @@ def test_rates_by_hand(lake, measure):
     columns = "value_tier, sent, opened, clicked, converted, revenue, cost, roi, held_out, uplift"
     rows = lake.rows(f"select {columns} from gold.campaign_results where campaign_id = 'spring' order by all")
     assert [
-        ("ACTIVE", 3, 1, 0, 1, 150.0, 75.0, 1.0, 2, pytest.approx(1 / 3 - 1 / 2)),
+        ("ACTIVE", 3, 1, 0, 1, 150.0, 75.0, 1.0, 2, None),
         ("ALL", 4, 2, 1, 2, 500.0, 100.0, 4.0, 2, 0.0),
         ("VIP", 1, 1, 1, 1, 350.0, 25.0, 13.0, 0, None),
     ] == rows
@@ -107,6 +107,20 @@ def test_rates_by_hand(lake, measure):
         spring[rate] for rate in ("open_rate", "click_rate", "conversion_rate", "control_conversion_rate")
     )
     assert uplift_interval(2, 4, 1, 2) == tuple(spring[n] for n in ("uplift", "uplift_low", "uplift_high"))
+
+
+def test_no_uplift_by_tier(lake, measure):
+    """Tiers are lifted by the purchase itself, so only the whole campaign is compared with those held out."""
+    measure(
+        [send(r, "2024-03-01") for r in "abc"] + [hold_out(r, "2024-03-01") for r in "def"], [buy("D", "2024-03-05")]
+    )
+
+    columns = "value_tier, held_out, control_conversion_rate, uplift, uplift_low, uplift_high"
+    rows = lake.rows(f"select {columns} from gold.campaign_results where campaign_id = 'spring' order by all")
+    assert [
+        ("ACTIVE", 3, None, None, None, None),
+        ("ALL", 3, 1 / 3, *uplift_interval(0, 3, 1, 3)),
+    ] == rows
 
 
 def test_two_records_are_one_customer(measure):

@@ -3,6 +3,8 @@
 import json
 import threading
 import warnings
+from importlib.util import find_spec
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -77,9 +79,9 @@ def test_diagnostics(fitted):
 
 
 def test_profiles(table, fitted):
-    """Profiles hold each cluster's share and its geometric means in natural units."""
+    """Profiles hold each cluster's share and its geometric means within the limits, in natural units."""
     top = fitted.profiles_[0]
-    spend = table[table.kind == 2].total_spend
+    spend = table[table.kind == 2].total_spend.clip(*fitted.limits_[:, 2])
 
     assert 1.0 == pytest.approx(sum(profile["share"] for profile in fitted.profiles_))
     assert np.expm1(np.log1p(spend).mean()) == pytest.approx(top["total_spend"])
@@ -171,6 +173,63 @@ def test_ten_customers(table):
 def test_refunds_count_as_no_spend(fitted):
     """A buyer whose refunds exceed purchases is treated as one who spent nothing."""
     assert fitted.assign(100, 1, 0.0) == fitted.assign(100, 1, -500.0)
+
+
+def test_limits_by_hand(table, fitted):
+    """One buyer in a hundred lies beyond each limit, and limits are values that occur."""
+    ranked = np.sort(table[FEATURES].to_numpy(), axis=0)
+
+    assert [ranked[4].tolist(), ranked[-5].tolist()] == fitted.limits_.tolist()
+    assert 450 == len(ranked)
+
+
+def test_a_few_refunded_buyers_are_no_cluster(table, fitted):
+    """A handful who got all their money back join the clusters they are most like, and k stays stable."""
+    refunded = table[table.kind == 0].head(4).assign(total_spend=0.0, customer_id=[f"r{n}" for n in range(4)])
+    segmenter = KMeansSegmenter().fit(pd.concat([table, refunded], ignore_index=True))
+
+    assert (fitted.k_, True, fitted.names_) == (segmenter.k_, segmenter.is_stable_, segmenter.names_)
+    assert {"lapsed one-time low spenders"} == set(segmenter.predict(refunded).kmeans_segment)
+
+
+@pytest.mark.parametrize("feature", range(3))
+@pytest.mark.parametrize("side", [0, 1])
+def test_beyond_a_limit_counts_as_the_limit(table, fitted, feature, side):
+    """However far beyond a limit, `predict`, `as_sql` and `assign` answer as at the limit."""
+    rows = table[FEATURES].iloc[::30].to_numpy(dtype=float)
+    at, beyond = rows.copy(), rows.copy()
+    at[:, feature] = fitted.limits_[side, feature]
+    beyond[:, feature] = [[0.0, 1.0, -1e6], [1e6, 1e6, 1e12]][side][feature]
+    there = pd.DataFrame(beyond, columns=FEATURES).assign(customer_id=range(len(rows)))
+    con = duckdb.connect()
+    con.register("given", pa.Table.from_pandas(there))
+    query, parameters = fitted.as_sql("given")
+
+    expected = [fitted.assign(*row) for row in at]
+    assert expected == [fitted.assign(*row) for row in beyond]
+    assert expected == list(fitted.predict(there).kmeans_segment)
+    assert expected == [row[-1] for row in con.execute(f"{query} order by customer_id", parameters).fetchall()]
+
+
+@pytest.fixture(scope="module")
+def cdnow():
+    """Buyers of CDNOW's tenth sample; found in the lifetimes wheel without importing it, for it warns."""
+    folder = Path(find_spec("lifetimes").submodule_search_locations[0])
+    columns = ["master_id", "customer_id", "day", "cds", "paid"]
+    paid = pd.read_csv(folder / "datasets" / "CDNOW_sample.txt", sep=r"\s+", header=None, names=columns)
+    paid["day"] = pd.to_datetime(paid.day.astype(str))
+    buyers = paid.groupby("customer_id", as_index=False).agg(
+        last=("day", "max"), purchases=("day", "nunique"), total_spend=("paid", "sum")
+    )
+    return buyers.assign(days_since_last_purchase=(pd.Timestamp("1998-06-30") - buyers["last"]).dt.days)
+
+
+def test_cdnow(cdnow):
+    """Real buyers, some of whom paid nothing, fall into three stable clusters."""
+    segmenter = KMeansSegmenter().fit(cdnow)
+
+    assert (3, True) == (segmenter.k_, segmenter.is_stable_)
+    assert min(profile["share"] for profile in segmenter.profiles_) > 0.1
 
 
 def test_choice_prefers_fewer_within_one_standard_error():
