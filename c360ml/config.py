@@ -71,10 +71,7 @@ class Linkage(Section):
     """How records become people."""
 
     match_probability_threshold: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Pairs at or above are linked; without it chosen from the data, no labels needed.",
+        None, gt=0, lt=1, description="Mean match probability at which clusters merge; without it the model's default."
     )
     max_pairs: int = Field(100_000_000, gt=0, description="Most candidate pairs that blocking may produce.")
     seed: int = Field(1, description="Seed of every random choice in training.")

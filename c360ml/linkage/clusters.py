@@ -1,7 +1,7 @@
 """From scored pairs to clusters: average linkage on match weights, all mutual best merges at once.
 
 Transitive closure joins two people by one weak bridge. Here two clusters merge only if the mean match weight
-over *all* pairs between them is positive; a pair that was never scored counts as evidence against. Average
+over *all* pairs between them is large enough; a pair that was never scored counts as evidence against. Average
 linkage is reducible (Murtagh 1983), so merging every mutually best pair of clusters in one round gives the same
 tree as merging one pair at a time, and each round is a few array operations.
 """
@@ -18,6 +18,9 @@ Ints = NDArray[np.int64]
 
 WEIGHT_OF_UNSCORED_PAIR = -8.0
 """log2 odds of a pair that blocking never brought together."""
+MERGE_WEIGHT = -2.0
+"""Mean log2 odds above which two clusters merge. Even odds are too strict, as each pair is weighed as if nothing else
+were known; chosen on synthetic worlds, see experiments/merge_weight."""
 _LARGEST_WEIGHT = 15.0
 
 

@@ -9,6 +9,7 @@ from c360ml.errors import ConfigError, DataError, ModelError, NotFittedError
 from c360ml.lakehouse import as_relation, connect, same_kind
 from c360ml.linkage import evaluation
 from c360ml.linkage.blocking import BlockedRule, BlockingRule, add_block_keys, candidate_rules, choose_rules
+from c360ml.linkage.clusters import MERGE_WEIGHT
 from c360ml.linkage.comparisons import choose_comparisons
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import Features, build_features
@@ -29,8 +30,8 @@ class LinkageModel:
     mixture (see `latent_classes`) scores them; average linkage clusters them.
 
     Args:
-        threshold: least match probability that links two records, on average over the pairs of two clusters;
-            without it 0.5, the point where a link is right more often than wrong, as probabilities are calibrated.
+        threshold: least match probability, on average over the pairs of two clusters, that merges them; without it
+            the odds of `clusters.MERGE_WEIGHT`. Single pairs count as links from this probability, or from 0.5.
         max_pairs: most candidate pairs that blocking may produce.
         seed: seed of the random pairs that show what agrees by chance.
 
@@ -48,7 +49,7 @@ class LinkageModel:
     def __init__(self, *, threshold: float | None = None, max_pairs: int = 100_000_000, seed: int = 1) -> None:
         if threshold is not None and not 0 < threshold < 1:
             raise ConfigError(
-                "threshold must be a probability between 0 and 1", got=threshold, hint="leave it out for 0.5"
+                "threshold must be a probability between 0 and 1", got=threshold, hint="leave it out for the default"
             )
         self.threshold = threshold
         self.max_pairs = max_pairs
@@ -134,8 +135,7 @@ class LinkageModel:
 
     def cluster_table(self) -> str:
         """Write the clusters as a temporary table in the connection that `fit` was given; returns its name."""
-        weight = 0.0 if self.threshold is None else math.log2(self.threshold / (1 - self.threshold))
-        return self._pairs.cluster(weight)
+        return self._pairs.cluster(MERGE_WEIGHT if self.threshold is None else _log2_odds(self.threshold))
 
     # ------------------------------------------------------------------ judging and explaining
     def evaluate(self, labels: Any) -> dict[str, Any]:
@@ -198,15 +198,16 @@ class LinkageModel:
     def summary(self) -> dict[str, Any]:
         """Counts and parameters of the fit, without any record."""
         self._require_fitted()
-        candidates, links = self._con.execute("""
-            select count(*) filter (blocked), count(*) filter (match_weight > 0)
+        threshold = self.threshold or 0.5
+        candidates, links = self._con.execute(f"""
+            select count(*) filter (blocked), count(*) filter (match_weight > {_log2_odds(threshold)})
             from scored_pairs join pattern_weights using (pattern)
         """).fetchall()[0]
         return {
             "records": self._features.records,
             "candidate_pairs": int(candidates),
             "links": int(links),
-            "threshold": self.threshold or 0.5,
+            "threshold": threshold,
             "comparisons": [comparison.name for comparison in self.comparisons_],
             "blocking_rules": [
                 {
@@ -284,3 +285,7 @@ class LinkageModel:
 
     _features: Features
     _stored_columns: frozenset[str]
+
+
+def _log2_odds(probability: float) -> float:
+    return math.log2(probability / (1 - probability))
