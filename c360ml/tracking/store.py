@@ -49,7 +49,7 @@ def tracking_store(folder: Path) -> Iterator[str]:
 def _pointed_at(folder: Path) -> Iterator[str]:
     import mlflow
 
-    if mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]
+    if mlflow.is_tracking_uri_set():  # type: ignore[no-untyped-call]  # MLflow has no hints here
         yield mlflow.get_tracking_uri()
         return
     ensure_database(folder / MLFLOW_FOLDER / "mlflow.db")
@@ -75,7 +75,7 @@ def ensure_database(database: Path) -> None:
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         built = Path(folder) / "built.db"
         with redirect_stderr(StringIO()):  # where MLflow tells of each migration
-            SqlAlchemyStore(  # type: ignore[no-untyped-call]
+            SqlAlchemyStore(  # type: ignore[no-untyped-call]  # MLflow has no hints here
                 f"sqlite:///{built}", (database.parent / "artifacts").as_uri()
             )
         aside = Path(tempfile.mkstemp(dir=database.parent, suffix=".partial")[1])
