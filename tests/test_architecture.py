@@ -160,7 +160,7 @@ def tracked_texts() -> dict[str, str]:
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
-        pytest.skip("not a git work tree")
+        pytest.skip("not a git work tree")  # a downloaded archive has no list of its files
     texts = {}
     for name in filter(None, listed.stdout.split("\0")):
         path = ROOT / name

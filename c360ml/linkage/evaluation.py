@@ -22,7 +22,7 @@ def evaluate_clusters(clusters: Any, truth: Any) -> dict[str, float]:
 
     Args:
         clusters: table with `record_id` and `cluster_id` (or `master_id`).
-        truth: table with `record_id` and `true_id`; records it does not name are left out.
+        truth: table with `record_id` and `true_id`; records it does not name, or with null, are left out.
 
     Returns:
         Pairwise and B-cubed precision, recall and F1, and the numbers of clusters and true identities.
@@ -43,7 +43,7 @@ def evaluate_clusters(clusters: Any, truth: Any) -> dict[str, float]:
         require_columns(clusters, "clusters", ("record_id", cluster_column))
         require_columns(truth, "truth", ("record_id", "true_id"))
         clusters.project(f"record_id, {cluster_column} as cluster_id").create_view("clusters")
-        truth.create_view("truth")
+        truth.filter("true_id is not null").create_view("truth")
         return cluster_measures(con, "clusters", "truth")
 
 

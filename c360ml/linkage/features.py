@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
     columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
     _check_ids(con, records, columns)
     attributes = tuple(sorted(column for column in columns if column.startswith("attribute_")))
+    _check_attributes(attributes)
     features = [
         f'cast("{name}" as varchar) as "{name}"' if name in columns else f"cast(null as varchar) as {name}"
         for name in (*NAMED_FEATURES, *attributes)
@@ -78,6 +80,12 @@ def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
     _join_term_frequencies(con, rare, attributes)
     count = con.execute("select count(*) from linkage_features").fetchall()[0][0]
     return Features("linkage_features", int(count), frozenset(filled), attributes)
+
+
+def _check_attributes(attributes: tuple[str, ...]) -> None:
+    odd = [name for name in attributes if not re.fullmatch(r"[a-z0-9_]+", name)]
+    if odd:
+        raise ColumnError("attribute columns must be named with a-z, 0-9 and _", got=odd, hint="rename them")
 
 
 def _check_ids(con: duckdb.DuckDBPyConnection, records: str, columns: list[str]) -> None:

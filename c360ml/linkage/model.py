@@ -142,7 +142,8 @@ class LinkageModel:
         """Compare with truth: pairwise and B-cubed measures, blocking recall, calibration.
 
         Args:
-            labels: either `record_id, true_id`, or labelled pairs `record_id_l, record_id_r, is_match`.
+            labels: either `record_id, true_id` (records of null truth are left out), or labelled pairs
+                `record_id_l, record_id_r, is_match`.
 
         Raises:
             ColumnError: the labels have neither form.
@@ -155,7 +156,8 @@ class LinkageModel:
             given.create_view("labelled_pairs", replace=True)
             return dict(evaluation.labelled_pair_measures(self._con, "clusters", "labelled_pairs"))
         evaluation.require_columns(given, "labels", ("record_id", "true_id"))
-        given.project("cast(record_id as varchar) as record_id, true_id").create_view("true_ids", replace=True)
+        known = given.filter("true_id is not null").project("cast(record_id as varchar) as record_id, true_id")
+        known.create_view("true_ids", replace=True)
         self._con.execute(f"""
             create or replace temp view scored_by_id as
             select l.record_id as record_id_l, r.record_id as record_id_r, match_probability, blocked

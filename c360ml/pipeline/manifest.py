@@ -1,9 +1,9 @@
 """What a run has done: a fingerprint per step, so that a rerun does only what depends on what changed.
 
-A step's fingerprint covers its code, its tables' contracts, its settings and the fingerprints of the steps that
-wrote its input; the first step's covers the content of the source files. A step is fresh if its fingerprint is the
-recorded one and its tables are at the recorded Delta versions. The record is written after the step's last table, so
-that a run killed in a step does that step again.
+A step's fingerprint covers the version, its room's code, its tables' contracts, its settings and the fingerprints of
+the steps that wrote its input; the first step's covers the content of the source files. A step is fresh if its
+fingerprint is the recorded one and its tables are at the recorded Delta versions. The record is written after the
+step's last table, so that a run killed in a step does that step again.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from c360ml import __version__
 from c360ml.config import Config
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.steps import STEPS, Step
@@ -37,6 +38,7 @@ class Manifest:
         if step.name not in self._fingerprints:
             writers = sorted({_writer_of(table).name for table in step.reads})
             parts = {
+                "version": __version__,
                 "code": _code_digest(step),
                 "tables": [_contract(table) for table in (*step.reads, *step.writes)],
                 "settings": {name: _plain(getattr(self.config, name)) for name in step.settings},

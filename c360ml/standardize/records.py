@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ RECORD_COLUMNS = (
 """The standardized columns, all of them text."""
 
 _ATTRIBUTE = "attribute:"
+_ATTRIBUTE_ROLE = re.compile(r"attribute:[a-z0-9_]+")
 _FEWEST_EPOCH_BIRTHDAYS, _EPOCH_BIRTHDAY_SHARE = 20, 0.005
 
 
@@ -99,10 +101,10 @@ def _check_roles(have: list[str], id: str, columns: Mapping[str, str], source: s
     """Check roles and columns; returns the column of each `attribute_NAME`."""
     if not columns:
         raise ColumnError("at least one column must have a role", got="no columns", hint="e.g. surname=last_name")
-    unknown = [role for role in columns if role not in ROLES and not role.startswith(_ATTRIBUTE)]
+    unknown = [role for role in columns if role not in ROLES and not _ATTRIBUTE_ROLE.fullmatch(role)]
     if unknown:
         raise ColumnError(
-            f"a role must be one of {', '.join(ROLES)} or attribute:NAME",
+            f"a role must be one of {', '.join(ROLES)} or attribute:NAME, NAME of a-z, 0-9 and _",
             got=", ".join(unknown),
             hint="name the column of each role, e.g. given_name=first_name",
         )

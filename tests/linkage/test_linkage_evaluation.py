@@ -55,6 +55,13 @@ def test_records_without_truth_are_left_out():
     assert 2 == evaluate_clusters(clusters, truth.head(2))["records"]
 
 
+def test_null_truth_is_no_identity():
+    """Records with null truth are left out rather than taken for one person."""
+    measures = evaluate_clusters(*tables([1, 2, 3], ["a", None, None]))
+
+    assert (1, 1) == (measures["records"], measures["true_ids"])
+
+
 def test_nothing_in_common_is_an_error():
     """Truth about other records is refused, not scored as perfect."""
     clusters, truth = tables([1, 1], ["a", "a"])

@@ -92,6 +92,22 @@ def test_evaluation_names_all_measures(model, truth):
     assert sum(each["pairs"] for each in measures["calibration"]) == model.summary()["candidate_pairs"]
 
 
+def test_records_of_unknown_truth_are_left_out(model, truth):
+    """Two records whose truth is null are not taken for one person; only known ones are judged."""
+    half = truth.copy()
+    half.loc[half.index[::2], "true_id"] = None
+    measures = model.evaluate(half)
+
+    assert measures["records"] == half["true_id"].notna().sum()
+    assert measures["pairwise_precision"] > 0.9
+
+
+def test_attribute_columns_need_plain_names(records):
+    """An attribute column whose name is no plain word is refused by name."""
+    with pytest.raises(ColumnError, match="attribute_job title"):
+        LinkageModel().fit(records.assign(**{"attribute_job title": "x"}))
+
+
 def test_evaluation_by_labelled_pairs(model, people):
     """Labelled pairs do where true ids are unknown."""
     labels = pd.DataFrame({"record_id_l": people["id"][:-1].to_list(), "record_id_r": people["id"][1:].to_list()})
