@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from c360ml.errors import ConfigError
 
@@ -73,8 +73,65 @@ class Linkage(Section):
     match_probability_threshold: float | None = Field(
         None, gt=0, lt=1, description="Mean match probability at which clusters merge; without it the model's default."
     )
+    target_precision: float | None = Field(
+        None, gt=0, lt=1, description="Instead of a threshold: expected precision of the pairs above it."
+    )
+    false_merge_cost: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Instead of a threshold: money lost if two people are taken for one.",
+    )
+    missed_merge_cost: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="Beside it: money lost if one person is taken for two."
+    )
+    review_cost: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Money that a person's look at a pair costs; `c360ml review` then asks only what pays.",
+    )
+    classes: Literal["latent", "two"] = Field(
+        "latent", description="latent: people are told from households; two: Splink's model, one person or not."
+    )
     max_pairs: int = Field(100_000_000, gt=0, description="Most candidate pairs that blocking may produce.")
     seed: int = Field(1, description="Seed of every random choice in training.")
+    duplicate_free_sources: tuple[str, ...] = Field(
+        (), description="Sources that hold each person once: two of their records are never one person."
+    )
+    never_link: tuple[tuple[str, str], ...] = Field(
+        (), description="Pairs of sources whose records are never one person."
+    )
+    most_values_per_person: dict[str, PositiveInt] = Field(
+        {},
+        description="Identifier = most values one person has, e.g. {national_id = 1}: records with more stay apart.",
+    )
+    most_people_per: dict[str, PositiveInt] = Field(
+        {},
+        description="Identifier = most people one value belongs to, e.g. {email = 4}: a value of more is no evidence.",
+    )
+    reviewed_pairs: str = Field(
+        "labels/reviewed_pairs.csv",
+        description="Reviewers' CSV below the project, used if it is there: record_id_l, record_id_r, decision "
+        "(match, non-match or possible).",
+    )
+    largest_cluster: int = Field(250, gt=0, description="Most records that one person is believed to have.")
+    widest_cluster: int = Field(6, gt=0, description="Most links between two records of one person.")
+    oversize_clusters: Literal["split", "stop"] = Field(
+        "split", description="Clusters above these: split at the weakest merges and list, or stop the run."
+    )
+
+    @model_validator(mode="after")
+    def _check_threshold(self) -> Linkage:
+        costs = (self.false_merge_cost, self.missed_merge_cost)
+        if any(cost is None for cost in costs) and any(cost is not None for cost in (*costs, self.review_cost)):
+            raise ValueError("false_merge_cost and missed_merge_cost go together, and review_cost needs both")
+        ways = (self.match_probability_threshold, self.target_precision, self.false_merge_cost)
+        if sum(way is not None for way in ways) > 1:
+            raise ValueError(
+                "choose one of match_probability_threshold, target_precision, and the costs of false and missed merges"
+            )
+        return self
 
 
 class Evaluation(Section):
@@ -113,6 +170,10 @@ class Segments(Section):
         730, gt=0, description="Days without any interaction after which a customer is INACTIVE."
     )
     kmeans_seed: int = Field(1, description="Seed of KMeans and of its stability check.")
+    refit: bool = Field(
+        False,
+        description="Learn RFM cut points and clusters anew, matched to the last run's; without it these stay.",
+    )
 
 
 class Campaigns(Section):

@@ -23,7 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 HOMES = {
     "deltalake": {"lakehouse"},
     "duckdb": {"lakehouse"},
-    "lifetimes": set(),
+    "lifetimes": {"customer_value"},
     "mlflow": {"tracking", "serving"},
     "pyspark": set(),
     "sklearn": {"segments", "linkage"},

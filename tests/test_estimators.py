@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 
 from c360ml import BgNbd, GammaGamma, KMeansSegmenter, LinkageModel, RfmScorer, standardize_records
+from c360ml.customer_value import MbgNbd, ParetoNbd
 from c360ml.errors import C360Error, ModelError, NotFittedError
+from c360ml.linkage import Constraints
 from c360ml.segments import ValueTiers
 
 GIVEN = ("Ada", "Ben", "Cleo", "Dov", "Ewa", "Finn", "Gus", "Hana", "Ines", "Joel")
@@ -58,6 +60,19 @@ def history() -> pd.DataFrame:
 
 
 @cache
+def lives() -> pd.DataFrame:
+    """Purchase histories of 1,500 customers who buy and leave as Pareto/NBD supposes."""
+    random = np.random.default_rng(9)
+    age = random.uniform(26, 52, 1500)
+    life = np.minimum(age, random.exponential(1 / random.gamma(0.6, 1 / 10, 1500)))
+    repeats = random.poisson(life * random.gamma(0.8, 1 / 6, 1500))
+    last = np.where(repeats > 0, life * random.beta(np.maximum(repeats, 1), 1), 0.0)
+    return pd.DataFrame(
+        {"repeat_purchases": repeats, "first_to_last_purchase_weeks": last, "age_weeks": age, "mean_spend": np.nan}
+    )
+
+
+@cache
 def buyers() -> pd.DataFrame:
     """What 120 buyers did, and what they are worth."""
     random = np.random.default_rng(8)
@@ -92,38 +107,66 @@ CASES = (
     Case(
         LinkageModel,
         people,
-        {"threshold": 0.7, "max_pairs": 12_345, "seed": 3},
+        {
+            "threshold": 0.7,
+            "max_pairs": 12_345,
+            "seed": 3,
+            "classes": "two",
+            "constraints": Constraints(largest_cluster=9),
+        },
         lambda model, table: (model if hasattr(model, "_engine") else model.score(table)).predict(),
         (
             lambda model, table: model.cluster(),
             lambda model, table: model.summary(),
             lambda model, table: model.explain("a0", "a1"),
+            lambda model, table: model.explain_cluster("a0"),
+            lambda model, table: model.explain_path("a0", "a1"),
+            lambda model, table: model.clustering_summary(),
             lambda model, table: model.evaluate(table[["record_id"]].assign(true_id=table["record_id"])),
             lambda model, table: model.score(table),
         ),
     ),
-    Case(
-        BgNbd,
-        history,
-        {"penalty": 0.5},
-        lambda model, table: model.predict(table),
-        (
-            lambda model, table: model.probability_alive(table),
-            lambda model, table: model.expected_purchases(52, table),
-            lambda model, table: model.discounted_purchases(52, table),
-            lambda model, table: model.expected_purchases_new(52),
-            lambda model, table: model.pmf(2, 52),
-            lambda model, table: model.aic_,
-            lambda model, table: model.bic_,
-            lambda model, table: model.standard_errors_,
-        ),
+    *(
+        Case(
+            purchase_model,
+            table,
+            {
+                "penalty": 0.5,
+                "prior": {"weeks_between_purchases": [10.0, 3.0]},
+                "purchase_covariates": ["age_weeks"],
+                "dropout_covariates": ["age_weeks"],
+                "covariate_penalty": 2.0,
+            },
+            lambda model, table: model.predict(table),
+            (
+                lambda model, table: model.probability_alive(table),
+                lambda model, table: model.expected_purchases(52, table),
+                lambda model, table: model.discounted_purchases(52, table),
+                lambda model, table: model.expected_purchases_new(52),
+                lambda model, table: model.pmf(2, 52),
+                lambda model, table: model.log_likelihood(table),
+                lambda model, table: model.simulate(10, age_weeks=52, seed=1),
+                lambda model, table: model.confidence_intervals(),
+                lambda model, table: model.to_lifetimes(),
+                lambda model, table: model.aic_,
+                lambda model, table: model.bic_,
+                lambda model, table: model.standard_errors_,
+            ),
+        )
+        for purchase_model, table in ((BgNbd, history), (MbgNbd, history), (ParetoNbd, lives))
     ),
     Case(
         GammaGamma,
         history,
         {"penalty": 0.5},
         lambda model, table: model.predict(table),
-        (lambda model, table: model.expected_spend(table), lambda model, table: model.population_mean_spend_),
+        (
+            lambda model, table: model.expected_spend(table),
+            lambda model, table: model.log_likelihood(table),
+            lambda model, table: model.simulate([1, 2], seed=1),
+            lambda model, table: model.population_mean_spend_,
+            lambda model, table: model.no_mean_because_,
+        ),
     ),
     Case(
         RfmScorer,

@@ -118,12 +118,18 @@ def link(
     source: Annotated[str | None, typer.Option(help="Column that names the source of a row.")] = None,
     truth: Annotated[str | None, typer.Option(help="Column with the true identity, for evaluation only.")] = None,
     threshold: Annotated[float | None, typer.Option(help="Least match probability of a link.")] = None,
+    classes: Annotated[
+        str, typer.Option(help="latent: people are told from households; two: Splink's model.")
+    ] = "latent",
+    duplicate_free: Annotated[str, typer.Option(help="Sources without duplicates, separated by commas.")] = "",
+    reviewed: Annotated[Path | None, typer.Option(help="Reviewers' CSV: record_id_l, record_id_r, decision.")] = None,
     out: Out = Path("linked"),
 ) -> None:
     """Link any table of people: which rows are one person, which people one household."""
     from c360ml.cli.progress import one_bar
     from c360ml.cli.screens import link_tables
     from c360ml.dashboards import write_link_report
+    from c360ml.linkage import Constraints
     from c360ml.pipeline import link_table
 
     with one_bar(console, "Link") as say:
@@ -134,6 +140,11 @@ def link(
             source=source,
             truth=truth,
             threshold=threshold,
+            classes=classes,
+            constraints=Constraints(
+                duplicate_free_sources=tuple(name.strip() for name in duplicate_free.split(",") if name.strip()),
+                reviewed_pairs=reviewed,
+            ),
             out=out,
             say=say,
         )

@@ -81,7 +81,13 @@ PROFILE_SQL = f"""
         rfm_segment,
         kmeans_segment,
         behaviour_segment,
-        value_tier
+        value_tier,
+        action_segment,
+        preferred_channel,
+        preferred_brand,
+        preferred_model,
+        service_loyalty,
+        engagement_band
     from customers
     left join gold.customer_activity as activity using (master_id)
     left join gold.customer_value as customer_values on customer_values.customer_id = master_id

@@ -1,17 +1,23 @@
-"""Customer value: purchase histories, BG/NBD, Gamma-Gamma, lifetime value and how good the forecast is."""
+"""Customer value: purchase histories, models of purchases and spend, lifetime value and how good the forecast is."""
 
 from c360ml.customer_value.backtest import Backtest, holdout_backtest
 from c360ml.customer_value.bg_nbd import BgNbd
 from c360ml.customer_value.gamma_gamma import GammaGamma
 from c360ml.customer_value.history import purchase_history
 from c360ml.customer_value.lifetime_value import customer_lifetime_value
+from c360ml.customer_value.mbg_nbd import MbgNbd
+from c360ml.customer_value.pareto_nbd import ParetoNbd
 from c360ml.customer_value.step import value_customers
+from c360ml.customer_value.triple_counts import TripleCounts
 from c360ml.customer_value.valuation import Valuation, value_transactions
 
 __all__ = [
     "Backtest",
     "BgNbd",
     "GammaGamma",
+    "MbgNbd",
+    "ParetoNbd",
+    "TripleCounts",
     "Valuation",
     "customer_lifetime_value",
     "holdout_backtest",

@@ -102,6 +102,25 @@ def read_purchases(frame: Any) -> tuple[Floats, Floats, Floats]:
     return x, t_x, age
 
 
+def read_covariates(frame: Any, names: Sequence[str]) -> list[Floats]:
+    """Read the columns that a model uses as covariates.
+
+    Raises:
+        ColumnError: one is missing or holds no numbers.
+        DataError: one has unknown values.
+    """
+    values = read_numbers(frame, names) if names else []
+    for name, column in zip(names, values, strict=True):
+        unknown = int((~np.isfinite(column)).sum())
+        if unknown:
+            raise DataError(
+                f"covariate {name} must be known of every customer",
+                got=f"{unknown:,} of {len(column):,} rows without it",
+                hint="fill it in, or add a 0/1 column for unknown",
+            )
+    return values
+
+
 def read_weights(frame: Any, rows: int) -> Floats:
     """Read how many customers each row stands for: column `weight`, or one.
 

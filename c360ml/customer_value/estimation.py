@@ -1,4 +1,4 @@
-"""What the two likelihood models share: what they learned, and how it is kept as plain JSON."""
+"""What all likelihood models share: what they learned, how sure that is, and how it is kept as plain JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.special import ndtri
 
 from c360ml.customer_value.columns import Floats
-from c360ml.errors import ModelError, NotFittedError
+from c360ml.customer_value.maximum_likelihood import Optimum
+from c360ml.errors import DataError, ModelError, NotFittedError
 
 FORMAT = 1
 
@@ -24,35 +26,69 @@ class LikelihoodModel:
     covariance_: list[list[float]]
     log_likelihood_: float
     n_customers_: float
+    search_: dict[str, float]
 
-    def _learn(self, values: Floats, covariance_of_logs: Floats, log_likelihood: float, customers: float) -> None:
-        self.params_ = {name: float(value) for name, value in zip(self.meanings, values, strict=True)}
-        # d p = p d log p, on both sides
-        self.covariance_ = (np.outer(values, values) * covariance_of_logs).tolist()
+    def _learn(self, values: Floats, optimum: Optimum, log_likelihood: float, customers: float) -> None:
+        self.params_ = {name: float(value) for name, value in zip(self.meanings, values, strict=False)}
+        # d p = p d log p, on both sides; effects of covariates are no logarithms
+        by_logs = np.ones(len(optimum.logs))
+        by_logs[: len(self.params_)] = values
+        self.covariance_ = (np.outer(by_logs, by_logs) * optimum.covariance).tolist()
         self.log_likelihood_ = log_likelihood
         self.n_customers_ = int(customers) if customers == int(customers) else customers
+        self.search_ = {
+            "slope_in_standard_errors": optimum.slope,
+            "starts": optimum.starts,
+            "agreeing_starts": optimum.agreeing,
+        }
 
     def _learned(self) -> dict[str, float]:
         if not hasattr(self, "params_"):
             raise NotFittedError(type(self).__name__)
         return self.params_
 
+    def _estimates(self) -> dict[str, float]:
+        """List all that was estimated, in the order of the covariance."""
+        return self._learned()
+
     @property
     def standard_errors_(self) -> dict[str, float]:
-        """Standard errors of the parameters."""
-        params = self._learned()
+        """Standard errors of all that was estimated."""
+        names = self._estimates()
         deviations = np.sqrt(np.diag(np.array(self.covariance_))).tolist()
-        return dict(zip(params, deviations, strict=True))
+        return dict(zip(names, deviations, strict=True))
+
+    def confidence_intervals(self, level: float = 0.95) -> dict[str, tuple[float, float]]:
+        """Work out intervals of all that was estimated.
+
+        Those of parameters are symmetric in the logarithm, for they are positive and their likelihood is closer
+        to normal there; those of effects of covariates are symmetric.
+
+        Raises:
+            DataError: the level is not between 0 and 1.
+        """
+        estimates, errors = self._estimates(), self.standard_errors_
+        if not 0 < level < 1:
+            raise DataError("the level of an interval must lie between 0 and 1", got=level, hint="0.95 is usual")
+        wide = float(ndtri((1 + level) / 2))
+        intervals = {}
+        for name, value in estimates.items():
+            if name in self.params_:
+                factor = float(np.exp(wide * errors[name] / value))
+                intervals[name] = (value / factor, value * factor)
+            else:
+                intervals[name] = (value - wide * errors[name], value + wide * errors[name])
+        return intervals
 
     @property
     def aic_(self) -> float:
         """Akaike's information criterion."""
-        return 2 * len(self._learned()) - 2 * self.log_likelihood_
+        return 2 * len(self._estimates()) - 2 * self.log_likelihood_
 
     @property
     def bic_(self) -> float:
         """Bayesian information criterion."""
-        return float(len(self._learned()) * np.log(self.n_customers_)) - 2 * self.log_likelihood_
+        return float(len(self._estimates()) * np.log(self.n_customers_)) - 2 * self.log_likelihood_
 
     def to_dict(self) -> dict[str, Any]:
         """Write the fitted model as plain JSON: parameters and measures, no customer data."""
@@ -68,6 +104,7 @@ class LikelihoodModel:
             "aic": self.aic_,
             "bic": self.bic_,
             "customers": self.n_customers_,
+            "search": self.search_,
         }
 
     @classmethod
@@ -89,6 +126,7 @@ class LikelihoodModel:
             model.covariance_ = [[float(value) for value in row] for row in content["covariance"]]
             model.log_likelihood_ = float(content["log_likelihood"])
             model.n_customers_ = content["customers"]
+            model.search_ = dict(content.get("search", {}))
             model._read(content)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(

@@ -10,10 +10,12 @@ import numpy as np
 from scipy.special import digamma, gammaln
 from scipy.stats import rankdata
 
+from c360ml.customer_value import lifetimes_bridge
 from c360ml.customer_value.columns import Floats, as_frame, read_numbers, read_weights, with_columns
 from c360ml.customer_value.compression import Column, add_up, encode
 from c360ml.customer_value.estimation import LikelihoodModel
-from c360ml.customer_value.maximum_likelihood import best_start, find_optimum
+from c360ml.customer_value.maximum_likelihood import Optimum, Words, find_optimum, optimum_at
+from c360ml.customer_value.priors import Prior, prior_of
 from c360ml.errors import DataError
 
 Params = tuple[float, float, float]
@@ -21,7 +23,14 @@ Params = tuple[float, float, float]
 
 _SAMPLE = 5_000
 _STARTS = ((1.1, 1.4, 0.0), (2.0, 1.1, -1.0), (0.0, 2.0, 2.0))
-_PRIOR_CENTRE = np.array([1.1, 1.1, -0.4])  # p = 3, q = 3, v = 2/3 of the mean: population mean = the mean
+_CENTRE = (1.1, 1.1, -0.4)  # p = 3, q = 3, v = 2/3 of the mean: population mean = the mean
+_LIMITS = {
+    "p+ v-": "a customer's purchases were all alike",
+    "p+": "a customer's purchases were all alike",
+    "q+ v+": "all customers spent alike; only their mean is known",
+    "q+": "all customers spent alike; only their mean is known",
+    "q-": "the spend of customers had no bounds",
+}
 
 
 class GammaGamma(LikelihoodModel):
@@ -31,13 +40,16 @@ class GammaGamma(LikelihoodModel):
     the mean is supposed not to depend on how often they buy: see `independence_`.
 
     After `fit`: `params_` (p, q, v; v in the currency), `standard_errors_`, `covariance_`,
-    `log_likelihood_`, `aic_`, `bic_`, `n_customers_`, `independence_` (Pearson's and Spearman's correlation
-    of repeat purchases with mean spend: effect sizes, 0 is what the model supposes), and
-    `population_mean_spend_`, p v / (q - 1), which is None where q <= 1: then there is no mean.
+    `log_likelihood_`, `aic_`, `bic_`, `n_customers_`, `search_`, `independence_` (Pearson's and Spearman's
+    correlation of repeat purchases with mean spend: effect sizes, 0 is what the model supposes), and
+    `population_mean_spend_`, p v / (q - 1), which is None where q <= 1: then there is no mean, and
+    `no_mean_because_` says so in words.
 
     Args:
-        penalty: Weight of a prior: the logarithms of p, q and v / mean spend are drawn from normal
-            distributions around those of 3, 3 and 2/3 with variance 1 / penalty. 0 is maximum likelihood.
+        penalty: Weight of a weak prior without units, counted in customers: the logarithms of p, q and v / mean
+            spend are normal around those of 3, 3 and 2/3 with variance 1 / penalty. In the middle of it the
+            population's mean spend is the mean of the customers seen, and both purchases of one customer and
+            mean spends of customers vary by 60 to 100 %. 0 is maximum likelihood.
 
     >>> import pandas
     >>> history = pandas.DataFrame({
@@ -67,8 +79,58 @@ class GammaGamma(LikelihoodModel):
             DataError: no such customers, or all spend the same.
             FitError: the data do not tell the parameters; the message names them.
         """
-        if self.penalty < 0:
-            raise DataError("penalty must not be negative", got=self.penalty, hint="0 for maximum likelihood")
+        x, spend, weight = self._read_spends(history)
+        objective, scale = self._objective(x, spend, weight)
+        optimum = find_optimum(
+            objective,
+            _STARTS,
+            words=Words("GammaGamma", self.meanings, _LIMITS),
+            rows=float(weight.sum()),
+            coarse=objective.sample(),
+        )
+        self._take(optimum, x, spend, weight, scale)
+        return self
+
+    @classmethod
+    def from_lifetimes(cls, fitter: Any, *, history: Any = None) -> Self:
+        """Take over the parameters of a fitted lifetimes fitter; errors and likelihood are worked out anew.
+
+        Args:
+            fitter: A GammaGammaFitter.
+            history: What it was fitted on, where the fitter was saved without its data.
+
+        Raises:
+            ModelError: it is no GammaGammaFitter, not fitted, or without data.
+        """
+        params = lifetimes_bridge.params_of(fitter, cls.kind)
+        model = cls()
+        spends = model._read_spends(lifetimes_bridge.data_of(fitter) if history is None else history)
+        objective, scale = model._objective(*spends)
+        optimum = optimum_at(objective, np.log([params["p"], params["q"], params["v"] / scale]), model=cls.__name__)
+        model._take(optimum, *spends, scale)
+        return model
+
+    def to_lifetimes(self) -> Any:
+        """Make a GammaGammaFitter of the lifetimes package with these parameters."""
+        return lifetimes_bridge.to_fitter(self.kind, self._learned())
+
+    def log_likelihood(self, history: Any) -> float:
+        """Work out the log-likelihood of a history, of other customers say."""
+        values = np.array(list(self._learned().values()))
+        x, spend, weight = self._read_spends(history)
+        return log_likelihood(_as_params(values), _Spends.of(encode(x), spend, weight))[0]
+
+    def simulate(self, repeat_purchases: Any, *, seed: int) -> Floats:
+        """Draw the mean spend of customers with so many repeat purchases; NaN without any."""
+        p, q, v = self._learned().values()
+        x = np.asarray(repeat_purchases, dtype=np.float64)
+        random = np.random.default_rng(seed)
+        nu = random.gamma(q, 1 / v, x.shape)
+        spend = random.gamma(p * np.maximum(x, 1)) / np.maximum(x, 1) / nu
+        return np.where(x > 0, spend, np.nan)
+
+    def _read_spends(self, history: Any) -> tuple[Floats, Floats, Floats]:
+        """Read the customers with repeat purchases and a positive mean spend."""
         frame = as_frame(history)
         x, spend = read_numbers(frame, ["repeat_purchases", "mean_spend"])
         weight = read_weights(frame, len(x))
@@ -80,25 +142,39 @@ class GammaGamma(LikelihoodModel):
                 got=f"{len(x):,} with a repeat purchase, {len(np.unique(spend))} different mean spends",
                 hint="observe the customers for longer, or check the amounts",
             )
+        return x, spend, weight
+
+    def _objective(self, x: Floats, spend: Floats, weight: Floats) -> tuple[_Objective, float]:
         scale = float(weight @ spend / weight.sum())
-        objective = _Objective(encode(x), spend / scale, weight, self.penalty)
-        sample = objective.sample()
-        start = best_start(sample, _STARTS, rows=float(sample.weight.sum()))
-        optimum = find_optimum(objective, start, model="GammaGamma", meanings=self.meanings, rows=float(weight.sum()))
+        prior = prior_of(penalty=self.penalty, centre=_CENTRE, stated=None, quantities={}, scale=scale)
+        return _Objective(encode(x), spend / scale, weight, prior), scale
+
+    def _take(self, optimum: Optimum, x: Floats, spend: Floats, weight: Floats, scale: float) -> None:
         values = np.exp(optimum.logs) * [1.0, 1.0, scale]
         total, _ = log_likelihood(_as_params(values), _Spends.of(encode(x), spend, weight))
-        self._learn(values, optimum.covariance, total, float(weight.sum()))
+        self._learn(values, optimum, total, float(weight.sum()))
         self.independence_ = {
             "pearson": _correlation(x, spend, weight),
             "spearman": _correlation(_ranks(x, weight), _ranks(spend, weight), weight),
         }
-        return self
 
     @property
     def population_mean_spend_(self) -> float | None:
         """Mean spend over all customers, p v / (q - 1); None where q <= 1, for then it does not exist."""
         params = self._learned()
         return params["p"] * params["v"] / (params["q"] - 1) if params["q"] > 1 else None
+
+    @property
+    def no_mean_because_(self) -> str | None:
+        """Why there is no mean spend of all customers, in words; None where there is one."""
+        q = self._learned()["q"]
+        if q > 1:
+            return None
+        return (
+            f"q = {q:.3g} is not above 1: mean spends of customers differ so much that their average is not finite."
+            " Customers without a known spend have no expected spend, and no value can be projected for them: look"
+            " for amounts that are not of customers, or state a prior with GammaGamma(penalty=...)"
+        )
 
     def expected_spend(self, history: Any) -> Floats:
         """Work out the expected spend on a purchase of each customer.
@@ -126,6 +202,7 @@ class GammaGamma(LikelihoodModel):
         return super().to_dict() | {
             "independence": self.independence_,
             "population_mean_spend": self.population_mean_spend_,
+            "no_mean_because": self.no_mean_because_,
         }
 
     def _read(self, content: Mapping[str, Any]) -> None:
@@ -178,23 +255,22 @@ def _as_params(values: Floats) -> Params:
 class _Objective:
     """Negative log-likelihood plus penalty by the logarithms of p, q and v / scale."""
 
-    def __init__(self, x: Column, spend: Floats, weight: Floats, penalty: float) -> None:
-        self.x, self.spend, self.weight, self.penalty = x, spend, weight, penalty
+    def __init__(self, x: Column, spend: Floats, weight: Floats, prior: Prior) -> None:
+        self.x, self.spend, self.weight, self.prior = x, spend, weight, prior
         self.spends = _Spends.of(x, spend, weight)
 
     def __call__(self, logs: Floats) -> tuple[float, Floats]:
         values = np.exp(logs)
         total, gradient = log_likelihood(_as_params(values), self.spends)
-        away = logs - _PRIOR_CENTRE
-        penalised = self.penalty * away
-        return float(-total + penalised @ away / 2), -gradient * values + penalised
+        penalty, by_penalty = self.prior(logs)
+        return penalty - total, by_penalty - gradient * values
 
     def sample(self) -> _Objective:
         """Take evenly spaced customers in the order of spend, so that starts are compared on few rows."""
         order = np.argsort(self.spend, kind="stable")
         kept = order[:: max(1, len(order) // _SAMPLE)]
         x = Column(self.x.values, self.x.codes[kept])
-        return _Objective(x, self.spend[kept], self.weight[kept], self.penalty)
+        return _Objective(x, self.spend[kept], self.weight[kept], self.prior)
 
 
 def _ranks(values: Floats, weight: Floats) -> Floats:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c360ml.dashboards.asking import Row, ask, ask_one
-from c360ml.dashboards.charts import Colour, Field, bars, dots, histogram, lines
+from c360ml.dashboards.charts import Colour, Field, bars, dots, histogram
+from c360ml.dashboards.evaluation_page import evaluation_blocks, verdict
 from c360ml.dashboards.formats import count, measure, plural, ratio, share
 from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
 
@@ -38,7 +39,6 @@ _CLASS_MEANINGS = {
 }
 _MOST_RULES = 20
 _HARDLY_ANY = 0.05
-_MEASURES = {"pairwise": "pairs of records", "b3": "B-cubed, by record", "labelled": "labelled pairs"}
 
 
 def matches_section(con: DuckDBPyConnection, summary: dict[str, Any], evaluation: dict[str, Any]) -> Section:
@@ -55,92 +55,9 @@ def matches_section(con: DuckDBPyConnection, summary: dict[str, Any], evaluation
         f" (match probability above {measure(summary['threshold'], 2)})."
     )
     if evaluation:
-        answer += f" {_verdict(evaluation)}"
-    blocks = [*_evaluation(evaluation), *_weights(con), *_classes(summary), *_rules(summary)]
+        answer += f" {verdict(evaluation)}"
+    blocks = [*evaluation_blocks(evaluation), *_weights(con), *_classes(summary), *_rules(summary)]
     return Section("matches", "How sure are the matches?", answer, blocks)
-
-
-def _verdict(evaluation: dict[str, Any]) -> str:
-    if "b3_f1" in evaluation:
-        return (
-            f"Against true identities, B-cubed precision is {share(evaluation['b3_precision'])},"
-            f" recall {share(evaluation['b3_recall'])}, F1 {share(evaluation['b3_f1'])}."
-        )
-    return (
-        f"Against {plural(evaluation['labelled_pairs'], 'labelled pair')}, precision is"
-        f" {share(evaluation['labelled_precision'])}, recall {share(evaluation['labelled_recall'])}."
-    )
-
-
-def _evaluation(evaluation: dict[str, Any]) -> list[Block]:
-    kinds = [kind for kind in _MEASURES if f"{kind}_f1" in evaluation]
-    if not kinds:
-        return [Text("No labels were given, so how right the matches are is not measured here.")]
-    parts = ("precision", "recall", "F1")
-    rows = [
-        {"kind": _MEASURES[kind], "measure": part, "value": evaluation[f"{kind}_{part.lower()}"]}
-        for kind in kinds
-        for part in parts
-    ]
-    low = min(row["value"] for row in rows)
-    spec = dots(
-        rows,
-        Field("kind", "measured on"),
-        Field("value", "score, 100% is perfect", ".1%"),
-        colour=Colour("measure", "measure", parts),
-        domain=(max(0.0, int(low * 10 - 0.5) / 10), 1.0),
-    )
-    table = DataTable(
-        "Accuracy against labels",
-        ("measured on", "precision", "recall", "F1"),
-        [(_MEASURES[kind], *(share(evaluation[f"{kind}_{part.lower()}"], 2) for part in parts)) for kind in kinds],
-        note=_evaluation_note(evaluation),
-        half=True,
-    )
-    missed = evaluation[f"{kinds[0]}_recall"] < evaluation[f"{kinds[0]}_precision"]
-    title = "Matches miss more than they wrongly join" if missed else "Matches wrongly join more than they miss"
-    return [table, Chart(title, spec, legend=parts, half=True), *_calibration(evaluation)]
-
-
-def _evaluation_note(evaluation: dict[str, Any]) -> str:
-    notes = []
-    if "true_ids" in evaluation:
-        notes.append(
-            f"{plural(evaluation['records'], 'record')} of {count(evaluation['true_ids'])} true people were found to be"
-            f" {count(evaluation['clusters'])}."
-        )
-    if "blocking_recall" in evaluation:
-        notes.append(f"Blocking brought {share(evaluation['blocking_recall'])} of true pairs together.")
-    if "labelled_pairs" in evaluation:
-        notes.append(f"{plural(evaluation['labelled_pairs'], 'labelled pair')}, which need not be a random sample.")
-    return " ".join(notes)
-
-
-def _calibration(evaluation: dict[str, Any]) -> list[Block]:
-    bins = evaluation.get("calibration") or []
-    if not bins:
-        return []
-    error = evaluation["calibration_error"]
-    spec = lines(
-        bins,
-        Field("mean_probability", "mean match probability of the pairs", ".1%"),
-        Field("true_share", "share that is one person", ".1%"),
-        diagonal=True,
-        points=True,
-        sizes=Field("pairs", "pairs", ","),
-        more=(Field("pairs", "pairs", ","),),
-    )
-    table = DataTable(
-        "Calibration",
-        ("mean probability", "pairs", "true share"),
-        [(share(each["mean_probability"]), count(each["pairs"]), share(each["true_share"])) for each in bins],
-    )
-    title = f"Can the probabilities be believed? They are off by {100 * error:.1f} points on average"
-    note = (
-        "On the dashed line a probability of 80% is right in 80% of pairs. Larger points stand for more pairs."
-        f" Expected calibration error {measure(error, 4)}."
-    )
-    return [Chart(title, spec, note=note, numbers=table, half=True)]
 
 
 def _weights(con: DuckDBPyConnection) -> list[Block]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.html"
 LINKAGE_FILE = "models/linkage.json"
+SEGMENTS_FILE = "models/segments.json"
 
 
 def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
@@ -44,7 +45,7 @@ def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
             incoming_section(lake.con),
             _matches(lake, result),
             people_section(lake.con),
-            worth_section(lake.con, value, terms),
+            worth_section(lake.con, value, terms, clusters=(lake.read_json(SEGMENTS_FILE) or {}).get("kmeans")),
             campaigns_section(lake.con, config.project.currency, config.campaigns.conversion_window_days),
             provenance_section(lake, result),
         ),

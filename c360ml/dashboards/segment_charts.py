@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c360ml.dashboards.asking import Row, ask
-from c360ml.dashboards.charts import Field, bars, heatmap
-from c360ml.dashboards.formats import count, money, ratio, share
+from c360ml.dashboards.charts import Colour, Field, bars, heatmap, lines
+from c360ml.dashboards.formats import count, measure, money, ratio, share
 from c360ml.dashboards.page import Block, Chart, DataTable
 
 if TYPE_CHECKING:
@@ -45,17 +45,125 @@ _SEGMENTS = """
 """
 
 
-def segment_blocks(con: DuckDBPyConnection, currency: str | None) -> list[Block]:
+_FEATURES = {
+    "days_since_last_purchase": "days since last purchase",
+    "purchases": "purchases",
+    "total_spend": "total spend",
+}
+_MEASURES = {"silhouette": "silhouette", "ari_mean": "mean agreement", "ari_least": "least agreement"}
+
+
+def segment_blocks(
+    con: DuckDBPyConnection, currency: str | None, clusters: dict[str, Any] | None = None
+) -> list[Block]:
     """Show how buyers fall into segments and what each segment is worth.
 
     Args:
         con: holds `gold.customer_value` and `gold.customer_segments`.
         currency: code of the amounts, if known.
+        clusters: the KMeans model as saved, if there is one.
     """
     rfm = _segments(con, currency, "rfm_segment", "RFM segment")
-    clusters = _segments(con, currency, "kmeans_segment", "Cluster")
     shown: list[Block] = [replace(rfm, numbers=None), rfm.numbers] if rfm and rfm.numbers else []
-    return [*_grid(con, currency), *shown, *([clusters] if clusters else [])]
+    worth = _segments(con, currency, "kmeans_segment", "Cluster")
+    return [*_grid(con, currency), *shown, *([worth] if worth else []), *cluster_blocks(clusters or {}, currency)]
+
+
+def cluster_blocks(clusters: dict[str, Any], currency: str | None) -> list[Block]:
+    """Show what is typical of each cluster, and why there are so many.
+
+    Args:
+        clusters: the KMeans model as saved.
+        currency: code of the amounts, if known.
+    """
+    profiles, tried = clusters.get("profiles", []), clusters.get("diagnostics", [])
+    return [*(_profiles(profiles, currency) if len(profiles) > 1 else []), *(_choice(tried, len(profiles)))]
+
+
+def _profiles(profiles: list[Row], currency: str | None) -> list[Block]:
+    greatest = {name: max(profile[name] for profile in profiles) or 1 for name in _FEATURES}
+    cells: list[Row] = [
+        {
+            "cluster": profile["kmeans_segment"],
+            "trait": title,
+            "part": max(profile[name], 0) / greatest[name],
+            "typical": profile[name],
+        }
+        for profile in profiles
+        for name, title in _FEATURES.items()
+    ]
+    spec = heatmap(
+        cells,
+        Field("trait", ""),
+        Field("cluster", "cluster"),
+        Field("part", "of the greatest cluster", ".0%"),
+        text=Field("typical", "typical", ",.4~r"),
+    )
+    table = DataTable(
+        "Typical buyers of each cluster",
+        ("cluster", "share of buyers", *_FEATURES.values()),
+        [
+            (
+                profile["kmeans_segment"],
+                share(profile["share"]),
+                count(profile["days_since_last_purchase"]),
+                measure(profile["purchases"], 1),
+                money(profile["total_spend"], currency),
+            )
+            for profile in profiles
+        ],
+    )
+    note = "Geometric means; the stronger a cell, the nearer to the greatest of its column."
+    return [Chart("What is typical of each cluster", spec, note=note, numbers=table, half=True)]
+
+
+def _choice(tried: list[Row], chosen: int) -> list[Block]:
+    measured = [one for one in tried if one.get("gap") is not None]
+    if len(measured) < 2:
+        return []
+    rows: list[Row] = [
+        {"k": one["k"], "measure": title, "value": one[name]} for one in measured for name, title in _MEASURES.items()
+    ]
+    names = tuple(_MEASURES.values())
+    k = Field("k", "number of clusters", "d")
+    agreement = lines(
+        rows,
+        k,
+        Field("value", "silhouette and agreement", ".2f"),
+        colour=Colour("measure", "measure", names),
+        mark_x=(chosen, f"chosen: {chosen}"),
+        points=True,
+    )
+    gap = lines(measured, k, Field("gap", "gap statistic", ".3f"), mark_x=(chosen, f"chosen: {chosen}"), points=True)
+    table = DataTable(
+        "Numbers of clusters tried",
+        ("clusters", *names, "gap", "smallest cluster", "stable", "supported"),
+        [
+            (
+                count(one["k"]),
+                *(measure(one[name]) for name in _MEASURES),
+                measure(one["gap"]),
+                share(one["smallest_share"]),
+                "yes" if one["is_stable"] else "no",
+                "yes" if one["is_supported"] else "no",
+            )
+            for one in measured
+        ],
+    )
+    note = (
+        "Agreement: adjusted Rand index of refits on resampled buyers. Stable: mean at least 0.85, least at least"
+        " 0.75, no cluster below 2%. Among the stable and supported, the fewest within one standard error of the best"
+        " silhouette, or the number of the run before."
+    )
+    return [
+        Chart(f"Why {chosen} clusters", agreement, note=note, numbers=table, half=True, legend=names),
+        Chart(
+            "Clusters against chance",
+            gap,
+            note="Supported: the gap is not below that of fewer clusters by more than its standard error.",
+            half=True,
+        ),
+    ]
 
 
 def _grid(con: DuckDBPyConnection, currency: str | None) -> list[Block]:

@@ -41,7 +41,7 @@ def write_value_report(valued: ValuedTable, currency: str | None = None) -> Path
     terms = Terms(currency, valued.model["customer_value"]["horizon_weeks"])
     with connect() as con:
         _open_answers(con, valued)
-        worth = worth_section(con, summary, terms, tiers=False)
+        worth = worth_section(con, summary, terms, tiers=False, clusters=valued.model["kmeans"])
     page = Page(
         title=f"Customer value: {valued.file}",
         subtitle=f"Observed until {valued.metrics['transactions']['observation_end']}."

@@ -11,6 +11,7 @@ from c360ml.dashboards.forecast import forecast_blocks
 from c360ml.dashboards.formats import count, money, plural, ratio, share
 from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
 from c360ml.dashboards.segment_charts import segment_blocks
+from c360ml.dashboards.segment_movement import movement_blocks
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -83,14 +84,22 @@ class Terms:
         return self.currency or "in the table's currency"
 
 
-def worth_section(con: DuckDBPyConnection, summary: dict[str, Any], terms: Terms, *, tiers: bool = True) -> Section:
+def worth_section(
+    con: DuckDBPyConnection,
+    summary: dict[str, Any],
+    terms: Terms,
+    *,
+    tiers: bool = True,
+    clusters: dict[str, Any] | None = None,
+) -> Section:
     """Show past and projected value.
 
     Args:
         con: holds `gold.customer_value` and `gold.customer_segments`.
         summary: what the valuation said of itself.
         terms: currency and horizon.
-        tiers: whether customers have value tiers.
+        tiers: whether customers have value tiers, recommendations and earlier runs.
+        clusters: the KMeans model as saved, if there is one.
     """
     totals = ask_one(con, _TOTALS)
     if not totals["customers"]:
@@ -112,7 +121,9 @@ def worth_section(con: DuckDBPyConnection, summary: dict[str, Any], terms: Terms
     blocks += _pareto(con)
     if tiers:
         blocks += _tiers(con, terms)
-    blocks += segment_blocks(con, terms.currency)
+    blocks += segment_blocks(con, terms.currency, clusters)
+    if tiers:
+        blocks += movement_blocks(con, terms.currency)
     blocks += forecast_blocks(con, summary)
     return Section("worth", "What are they worth?", answer, blocks)
 

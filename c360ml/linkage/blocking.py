@@ -1,199 +1,228 @@
-"""Which pairs are compared: candidate rules by the columns at hand, the most selective first, in a budget.
+"""Which pairs are compared: every candidate rule measured on the data, hot keys split, hubs never alone.
 
-A rule is a set of parts that must agree. Keys that more than `MOST_RECORDS_PER_KEY` records share are cut: they
-are placeholders or hubs, and their pairs are found by narrower rules if they are real.
+A key that more than `MOST_RECORDS_PER_KEY` records share, or that is a hub value (see `hubs`), is split: its records
+must agree on a further part. What is still too large is skipped, and its pairs are counted. `blocking_choice` chooses
+among the measured rules.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from c360ml.errors import DataError
+from c360ml.linkage.blocking_parts import BlockingRule, available_parts, candidate_rules, part, within_chance
+from c360ml.linkage.features import Features
+from c360ml.linkage.hubs import HUB_VALUES
 
 if TYPE_CHECKING:
     import duckdb
 
+__all__ = ["BlockedRule", "BlockingRule", "add_block_keys", "candidate_rules", "measure_rules"]
+
 MOST_RECORDS_PER_KEY = 100
-PAIRS_PER_RECORD = 20
-_LEAST_BUDGET = 2_000_000
-
-
-@dataclass(frozen=True)
-class Part:
-    """One thing that must agree: the column it needs, and the SQL of its value (null: cannot agree)."""
-
-    needs: str
-    sql: str
-
-
-PARTS = {
-    "full_name": Part("full_name", "full_name"),
-    "last_word": Part("full_name", "split_part(full_name, ' ', -1)"),
-    "given_name": Part("given_name", "coalesce(given_name_canonical, given_name)"),
-    "given_initial": Part("given_name", "left(given_name, 1)"),
-    "surname": Part("surname", "surname"),
-    "surname_sound": Part("surname", "coalesce(surname_phonetic, surname)"),
-    "both_names": Part("surname", "least(given_name, surname) || '|' || greatest(given_name, surname)"),
-    "middle_initial": Part("middle_name", "left(middle_name, 1)"),
-    "email": Part("email", "email"),
-    "email_user": Part("email", "case when length(split_part(email, '@', 1)) > 5 then split_part(email, '@', 1) end"),
-    "phone": Part("phone", "phone"),
-    "date_of_birth": Part("date_of_birth", "date_of_birth"),
-    "birth_year": Part("date_of_birth", "date_of_birth[1:4]"),
-    "birth_month": Part("date_of_birth", "date_of_birth[1:7]"),
-    "national_id": Part("national_id", "national_id"),
-    "street": Part("street", "street"),
-    "street_number": Part("street_number", "street_number"),
-    "city": Part("city", "city"),
-    "postcode": Part("postcode", "postcode"),
-    "postcode_area": Part("postcode", "left(postcode, 3)"),
-}
-
-
-@dataclass(frozen=True)
-class BlockingRule:
-    """Records are compared if all the parts of a rule agree."""
-
-    parts: tuple[str, ...]
-
-    @property
-    def column(self) -> str:
-        """Name of the key column in the feature table."""
-        return "block_" + "_and_".join(self.parts)
-
-    @property
-    def key(self) -> str:
-        """SQL of the key: a hash of all parts, null if any part is missing."""
-        parts = " || '|' || ".join(f"({PARTS[part].sql})" for part in self.parts)
-        return f"case when ({parts}) is not null then hash({parts}) end"
+_CHEAP_PAIRS_PER_RECORD = 0.5
+_WHOLE = 2**32
 
 
 @dataclass(frozen=True)
 class BlockedRule:
-    """A candidate rule measured on the data: the pairs it finds and those lost to hot keys."""
+    """A candidate rule measured on the data.
+
+    `pairs` agree on the key; `split_pairs` of them on a key that was split; `hot_pairs` were skipped with `hot_keys`,
+    of which the largest is shared by `hottest_records`, of which one is `hottest_example`. Of the choice: `new_pairs`
+    are estimated not to be found by the rules chosen before, and `matches_share`, `new_matches_share` are the
+    estimated shares of matches found in all and of those not found before. In a large file, counts of rules that were
+    not chosen are estimates, too.
+    """
 
     rule: BlockingRule
     pairs: int
-    hot_pairs: int
-    chosen: bool
+    hot_pairs: int = 0
+    chosen: bool = False
+    split_pairs: int = 0
+    hot_keys: int = 0
+    hottest_records: int = 0
+    hottest_example: str | None = None
+    new_pairs: float = 0.0
+    matches_share: float = 0.0
+    new_matches_share: float = 0.0
+
+    def summary(self) -> dict[str, str | int | float | bool | None]:
+        """Plain JSON, without any value of a record."""
+        return {
+            "rule": self.rule.name,
+            "split_by": self.rule.split_by,
+            "pairs": self.pairs,
+            "hot_pairs": self.hot_pairs,
+            "chosen": self.chosen,
+            "split_pairs": self.split_pairs,
+            "hot_keys": self.hot_keys,
+            "hottest_records": self.hottest_records,
+            "hottest_example": self.hottest_example,
+            "new_pairs": round(self.new_pairs),
+            "matches_share": round(self.matches_share, 6),
+            "new_matches_share": round(self.new_matches_share, 6),
+        }
 
 
-CANDIDATE_RULES = tuple(
-    BlockingRule(parts)
-    for parts in (
-        ("national_id",),
-        ("email",),
-        ("phone",),
-        ("full_name",),
-        ("date_of_birth", "surname"),
-        ("date_of_birth", "given_name"),
-        ("date_of_birth", "postcode"),
-        ("date_of_birth", "city"),
-        ("date_of_birth",),
-        ("birth_month", "given_name"),
-        ("birth_month", "surname_sound"),
-        ("birth_year", "surname", "given_initial"),
-        ("birth_year", "surname"),
-        ("birth_year", "last_word"),
-        ("birth_year", "given_name", "postcode_area"),
-        ("birth_year", "given_initial", "postcode_area"),
-        ("birth_year", "surname_sound", "postcode_area"),
-        ("birth_year", "given_name", "city"),
-        ("both_names", "postcode"),
-        ("both_names", "city"),
-        ("both_names",),
-        ("given_name", "surname"),
-        ("given_name", "surname_sound", "postcode_area"),
-        ("surname", "given_initial", "middle_initial"),
-        ("surname", "given_initial", "postcode_area"),
-        ("surname", "given_initial", "city"),
-        ("surname_sound", "postcode"),
-        ("surname", "city"),
-        ("given_name", "postcode"),
-        ("given_name", "street", "street_number"),
-        ("given_initial", "street"),
-        ("surname", "street"),
-        ("street", "street_number"),
-        ("street_number", "postcode", "given_initial"),
-        ("postcode",),
-        ("email_user",),
-    )
-)
+def measure_rules(
+    con: duckdb.DuckDBPyConnection, features: Features, *, anchors: int, most_pairs: float
+) -> tuple[tuple[BlockedRule, ...], float]:
+    """Count the pairs of the candidate rules, and sample them into the table `sampled_agreements`.
 
+    A hash of its number draws records as anchors, the same for every rule. Keys are counted where they hold an
+    anchor: counts are exact if all records are anchors, estimates otherwise. Sampled pairs are those whose lesser
+    record is an anchor, so that each is there once for every rule that finds it. A rule is not measured if some of
+    its parts alone are a rule that finds few pairs: it could only find fewer of the same.
 
-def candidate_rules(filled: Collection[str]) -> tuple[BlockingRule, ...]:
-    """Keep the rules whose columns hold data.
+    Args:
+        con: connection that holds the feature table.
+        features: the feature table.
+        anchors: anchors to draw, about.
+        most_pairs: rules that find more pairs are not sampled.
 
-    >>> [rule.parts for rule in candidate_rules({"email", "phone"})]
-    [('email',), ('phone',), ('email_user',)]
+    Returns:
+        The rules, and the share of records that are anchors.
     """
-    return tuple(rule for rule in CANDIDATE_RULES if all(PARTS[part].needs in filled for part in rule.parts))
-
-
-def choose_rules(
-    con: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...], *, records: int, max_pairs: int
-) -> tuple[BlockedRule, ...]:
-    """Count each rule's pairs in `linkage_features` and choose, fewest pairs first, within the budget.
-
-    Raises:
-        DataError: no rule finds a pair, so nothing can be compared.
-    """
-    budget = min(max_pairs, max(_LEAST_BUDGET, PAIRS_PER_RECORD * records))
-    _write_keys(con, rules)
-    counted = []
+    share = min(1.0, anchors / features.records)
+    names = available_parts(features.filled)
+    _write_parts(con, names, share)
+    rules = within_chance(candidate_rules(features.filled), _agreeing(con, names, features.records), features.records)
+    con.execute("create or replace temp table sampled_agreements (rid_l bigint, rid_r bigint, rule integer)").fetchall()
+    measured: list[BlockedRule] = []
+    cheap: list[frozenset[str]] = []
     for rule in rules:
-        pairs, hot = con.execute(f"""
-            with sizes as (
-                select count(*) as n from block_keys where {rule.column} is not null
-                group by {rule.column} having n > 1
-            )
-            select coalesce(sum(n * (n - 1) // 2) filter (n <= {MOST_RECORDS_PER_KEY}), 0),
-                   coalesce(sum(n * (n - 1) // 2) filter (n > {MOST_RECORDS_PER_KEY}), 0)
-            from sizes
-        """).fetchall()[0]
-        counted.append((int(pairs), int(hot), rule))
-    measured, spent = [], 0
-    for pairs, hot, rule in sorted(counted, key=lambda item: (item[0], item[2].parts)):
-        chosen = 0 < pairs <= budget - spent
-        spent += pairs if chosen else 0
-        measured.append(BlockedRule(rule, pairs, hot, chosen))
-    if not spent:
-        raise DataError(
-            "blocking must find at least one pair of records that agree on something",
-            got=f"none in {records} records by {len(rules)} rules",
-            hint="map more columns to roles, or check that values are comparable",
-        )
-    return tuple(measured)
+        if any(parts < set(rule.parts) for parts in cheap):
+            continue
+        each = _measure(con, rule, share)
+        if each.pairs <= _CHEAP_PAIRS_PER_RECORD * features.records and not each.hot_pairs:
+            cheap.append(frozenset(rule.parts))
+        if 0 < each.pairs <= most_pairs:
+            con.execute(f"""
+                insert into sampled_agreements
+                select l.rid, r.rid, {len(measured)} from rule_keys l join rule_keys r using (k)
+                where l.anchor and l.rid < r.rid
+            """).fetchall()
+        measured.append(each)
+    for table in ("block_parts", "rule_keys", "key_sizes"):
+        con.execute(f"drop table if exists {table}").fetchall()
+    return tuple(measured), share
 
 
-def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...]) -> None:
-    """Put one key column per chosen rule into `linkage_features`, with hot keys cut to null.
-
-    Rules of a stored model were not counted on these records: their keys are written here.
-    """
-    if con.execute("select count(*) from duckdb_tables() where table_name = 'block_keys'").fetchall()[0][0] == 0:
-        _write_keys(con, tuple(each.rule for each in rules))
-    columns = [each.rule.column for each in rules if each.chosen]
-    for column in columns:
-        con.execute(f"""
-            create or replace temp table hot_{column} as
-            select {column} as k from block_keys where {column} is not null
-            group by k having count(*) > {MOST_RECORDS_PER_KEY}
-        """).fetchall()
-    cuts = ", ".join(
-        f"case when {column} not in (select k from hot_{column}) then {column} end as {column}" for column in columns
+def _write_parts(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], share: float) -> None:
+    """Hash each part once; rules are counted on hashes of hashes."""
+    parts = ", ".join(
+        f"case when ({part(name).sql}) is not null then hash({part(name).sql}) end as {name}" for name in names
     )
+    hubs = ", ".join(f"{kind}_hub" for kind in HUB_VALUES)
+    con.execute(
+        f"""
+        create or replace temp table block_parts as
+        select rid, record_id, (hash(rid, 11) >> 32) < $limit as anchor, {hubs}, {parts} from linkage_features
+        """,
+        {"limit": int(share * _WHOLE)},
+    ).fetchall()
+
+
+def _agreeing(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], records: int) -> dict[str, float]:
+    """Share of all pairs of records that agree on each part."""
+    shares = {}
+    for name in names:
+        pairs = con.execute(f"""
+            select coalesce(sum(n * (n - 1) / 2), 0)
+            from (select count(*) as n from block_parts where {name} is not null group by {name})
+        """).fetchall()[0][0]
+        shares[name] = float(pairs) / (records * (records - 1) / 2)
+    return shares
+
+
+def _measure(con: duckdb.DuckDBPyConnection, rule: BlockingRule, share: float) -> BlockedRule:
+    """Write the keys of a rule that hold an anchor as `rule_keys`, and count."""
+    filled = " and ".join(f"{name} is not null" for name in rule.parts)
+    parts = ", ".join(rule.parts)
+    split_by = rule.split_by
+    split = f"case when {split_by} is not null then hash({parts}, {split_by}, 1) end" if split_by else "null::ubigint"
+    keyed = f"""
+        select rid, record_id, anchor, hash({parts}, 0) as k, {split} as s, {_rests_on_hub(rule)} as hub
+        from block_parts where {filled}
+    """
+    return _write_rule_keys(con, rule, keyed, share)
+
+
+def _rests_on_hub(rule: BlockingRule) -> str:
+    return " or ".join(f"{kind}_hub" for kind in rule.hubs) or "false"
+
+
+def _write_rule_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str, share: float) -> BlockedRule:
+    """Write `rule_keys`, hot keys split or left out, from SQL of `rid, record_id, anchor, k, s, hub`."""
+    near = "semi join (select k from keyed where anchor) using (k)" if share < 1 else ""
+    con.execute(f"create or replace temp table rule_keys as with keyed as ({keyed}) from keyed {near}").fetchall()
+    con.execute(f"""
+        create or replace temp table key_sizes as
+        select k, count(*) as n, count(*) filter (anchor) as anchors, min(record_id) as example,
+               n > {MOST_RECORDS_PER_KEY} or bool_or(hub) as hot
+        from rule_keys group by k having n > 1
+    """).fetchall()
+    pairs, hot_keys, hottest, example = con.execute("""
+        select coalesce(sum(anchors * (n - 1)) / 2, 0), coalesce(sum(anchors / n) filter (hot), 0),
+               max(n) filter (hot), min_by(example, (-n, example)) filter (hot)
+        from key_sizes
+    """).fetchall()[0]
+    if hottest is None:
+        return BlockedRule(rule, round(pairs / share))
+    con.execute("""
+        create or replace temp table rule_keys as
+        select rid, anchor, if(hot, s, k) as k, coalesce(hot, false) as split
+        from rule_keys left join key_sizes using (k)
+    """).fetchall()
+    con.execute(f"""
+        create or replace temp table rule_keys as
+        with sized as (
+            select *, count(*) over (partition by k) as n from rule_keys where k is not null
+        )
+        select * from sized where n <= {MOST_RECORDS_PER_KEY}
+    """).fetchall()
+    kept, split = con.execute("""
+        select coalesce(sum(n - 1) / 2, 0), coalesce(sum(n - 1) filter (split) / 2, 0) from rule_keys where anchor
+    """).fetchall()[0]
+    return BlockedRule(
+        rule,
+        pairs=round(kept / share),
+        hot_pairs=round((pairs - kept) / share),
+        split_pairs=round(split / share),
+        hot_keys=max(round(hot_keys / share), 1),
+        hottest_records=int(hottest),
+        hottest_example=str(example),
+    )
+
+
+def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...]) -> tuple[BlockedRule, ...]:
+    """Put one key column per chosen rule into `linkage_features`: hot keys and hubs split, or null.
+
+    Returns:
+        The rules, the chosen ones with exact counts.
+    """
+    counted: list[BlockedRule] = []
+    chosen = [each.rule for each in rules if each.chosen]
+    for each in rules:
+        if not each.chosen:
+            counted.append(each)
+            continue
+        rule = each.rule
+        keyed = f"""
+            select rid, record_id, true as anchor, {rule.key} as k, {rule.split_key} as s, {_rests_on_hub(rule)} as hub
+            from linkage_features where ({rule.key}) is not null
+        """
+        exact = _write_rule_keys(con, rule, keyed, 1.0)
+        choice = {name: getattr(each, name) for name in ("new_pairs", "matches_share", "new_matches_share")}
+        counted.append(replace(exact, chosen=True, **choice))
+        con.execute(f"create or replace temp table keys_{rule.column} as select rid, k from rule_keys").fetchall()
+    columns = "".join(f", keys_{rule.column}.k as {rule.column}" for rule in chosen)
+    joins = " ".join(f"left join keys_{rule.column} using (rid)" for rule in chosen)
     con.execute(f"""
         create or replace temp table linkage_features as
-        select linkage_features.*, keyed.* exclude (rid)
-        from linkage_features join (select rid, {cuts} from block_keys) keyed using (rid)
+        select linkage_features.*{columns} from linkage_features {joins}
     """).fetchall()
-    for table in ("block_keys", *(f"hot_{column}" for column in columns)):
-        con.execute(f"drop table {table}").fetchall()
-
-
-def _write_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockingRule, ...]) -> None:
-    keys = ", ".join(f"{rule.key} as {rule.column}" for rule in rules)
-    con.execute(f"create or replace temp table block_keys as select rid, {keys} from linkage_features").fetchall()
+    for table in ("rule_keys", "key_sizes", *(f"keys_{rule.column}" for rule in chosen)):
+        con.execute(f"drop table if exists {table}").fetchall()
+    return tuple(counted)

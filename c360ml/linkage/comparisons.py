@@ -53,6 +53,18 @@ def _by_rarity(label: str, column: str, condition: str, *, full: bool = True) ->
 
 _SWAPPED = "given_name_l = surname_r and surname_l = given_name_r"
 _INITIAL = "(length(given_name_l) = 1 or length(given_name_r) = 1) and left(given_name_l, 1) = left(given_name_r, 1)"
+_SHARED_FORMAL_NAME = (
+    "length(given_name_l) > 1 and (given_name_canonical_l = given_name_canonical_r"
+    " or list_has_any(given_name_groups_l, given_name_groups_r))"
+)
+_GOES_BY_MIDDLE_NAME = (
+    "(given_name_l = middle_name_r and length(given_name_l) > 1)"
+    " or (middle_name_l = given_name_r and length(given_name_r) > 1)"
+)
+_WRITTEN_TOGETHER = "given_name_l || middle_name_l = given_name_r or given_name_r || middle_name_r = given_name_l"
+_FORMER_SURNAME = (
+    "surname_l = maiden_name_r or maiden_name_l = surname_r or surname_l = middle_name_r or middle_name_l = surname_r"
+)
 _MIDDLE_INITIAL = (
     "(length(middle_name_l) = 1 or length(middle_name_r) = 1) and left(middle_name_l, 1) = left(middle_name_r, 1)"
 )
@@ -61,11 +73,12 @@ GIVEN_NAME = Comparison(
     "given_name",
     _missing("given_name"),
     (
-        *_by_rarity("same", "given_name", "given_name_l = given_name_r"),
-        Level("nickname", "given_name_canonical_l = given_name_canonical_r"),
+        *_by_rarity("same", "given_name", "given_name_l = given_name_r and length(given_name_l) > 1"),
+        Level("nickname", _SHARED_FORMAL_NAME),
         Level("swapped with surname", _SWAPPED),
+        Level("middle name of the other", _GOES_BY_MIDDLE_NAME),
         Level("initial", _INITIAL),
-        Level("spelled alike", "jaro_winkler_similarity(given_name_l, given_name_r) >= 0.9"),
+        Level("spelled alike", f"jaro_winkler_similarity(given_name_l, given_name_r) >= 0.9 or {_WRITTEN_TOGETHER}"),
         Level(
             "sounds alike",
             "jaro_winkler_similarity(given_name_l, given_name_r) >= 0.8"
@@ -79,6 +92,7 @@ SURNAME = Comparison(
     (
         *_by_rarity("same", "surname", "surname_l = surname_r"),
         Level("swapped with given name", _SWAPPED),
+        Level("maiden or middle name of the other", _FORMER_SURNAME),
         Level("spelled alike", "jaro_winkler_similarity(surname_l, surname_r) >= 0.92"),
         Level(
             "part of the other",
@@ -86,10 +100,12 @@ SURNAME = Comparison(
             " and (starts_with(surname_l, surname_r) or starts_with(surname_r, surname_l)"
             " or ends_with(surname_l, ' ' || surname_r) or ends_with(surname_r, ' ' || surname_l))",
         ),
+        Level("a part in common", "list_has_any(surname_parts_l, surname_parts_r)"),
         Level(
             "sounds alike",
             "surname_phonetic_l = surname_phonetic_r or jaro_winkler_similarity(surname_l, surname_r) >= 0.85",
         ),
+        Level("same maiden name", "maiden_name_l = maiden_name_r"),
     ),
 )
 FULL_NAME = Comparison(
@@ -118,6 +134,8 @@ MIDDLE_NAME = Comparison(
         Level("same", "middle_name_l = middle_name_r and length(middle_name_l) > 1", full=True),
         Level("initial", f"middle_name_l = middle_name_r or {_MIDDLE_INITIAL}"),
         Level("spelled alike", "jaro_winkler_similarity(middle_name_l, middle_name_r) >= 0.85"),
+        Level("a name in common", "list_has_any(middle_names_l, middle_names_r)"),
+        Level("same initial", "left(middle_name_l, 1) = left(middle_name_r, 1)"),
     ),
 )
 SUFFIX = Comparison("suffix", _missing("suffix"), (Level("same", "suffix_l = suffix_r", full=True),))
@@ -180,13 +198,15 @@ PHONE = Comparison(
     ),
 )
 _SAME_STREET = "street_l = street_r and street_number_l = street_number_r"
+_CROWDED = "coalesce(city_l = city_r and street_names_l > 1, false)"
 STREET = Comparison(
     "street",
     _missing("street"),
     (
         Level("same door", f"{_SAME_STREET} and unit_l = unit_r", full=True),
         Level("same house, unit differs", f"{_SAME_STREET} and unit_l <> unit_r", full=True),
-        Level("same house", _SAME_STREET, full=True),
+        Level("same house", f"{_SAME_STREET} and not {_CROWDED}", full=True),
+        Level("same house, shared by many", _SAME_STREET, full=True),
         Level(
             "almost the same house",
             "(street_number_l = street_number_r and jaro_winkler_similarity(street_l, street_r) >= 0.88)"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c360ml.errors import ColumnError, DataError
+from c360ml.linkage.hubs import HOUSE, HUB_VALUES, flag_hubs
 from c360ml.tables import RECORDS
 
 if TYPE_CHECKING:
@@ -16,10 +17,12 @@ NAMED_FEATURES = (
     "full_name",
     "given_name",
     "given_name_canonical",
+    "given_name_formals",
     "given_name_phonetic",
     "middle_name",
     "surname",
     "surname_phonetic",
+    "maiden_name",
     "suffix",
     "email",
     "phone",
@@ -33,6 +36,25 @@ NAMED_FEATURES = (
     "state",
     "postcode",
 )
+DERIVED_LISTS = {
+    "name_words": ("full_name", "list_sort(list_distinct(string_split(full_name, ' ')))"),
+    # Numbers are compared three times faster than texts.
+    "given_name_groups": (
+        "given_name_formals",
+        "case when length(given_name_formals) > 1"
+        " then list_transform(string_split(given_name_formals, ' '), lambda w: hash(w)) end",
+    ),
+    "middle_names": (
+        "middle_name",
+        "case when length(middle_name) > 1"
+        " then list_filter(string_split(middle_name, ' '), lambda w: length(w) > 1) end",
+    ),
+    "surname_parts": (
+        "surname",
+        "case when surname like '% %' then list_filter(string_split(surname, ' '), lambda w: length(w) > 3) end",
+    ),
+}
+"""Lists that comparisons read: the named feature that each is made of, and its SQL."""
 _RARITY_OF = ("full_name", "given_name", "surname", "postcode", "city")
 _CONTACTS = ("email", "phone")
 
@@ -63,10 +85,12 @@ def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
         for name in (*NAMED_FEATURES, *attributes)
     ]
     source = "cast(source as varchar)" if "source" in columns else "'records'"
+    email_kind = "cast(email_kind as varchar)" if "email_kind" in columns else "cast(null as varchar)"
     con.execute(f"""
         create or replace temp table linkage_base as
         select row_number() over (order by cast(record_id as varchar)) as rid,
-               cast(record_id as varchar) as record_id, {source} as source, {", ".join(features)}
+               cast(record_id as varchar) as record_id, {source} as source,
+               {email_kind} as email_kind, {", ".join(features)}
         from {records}
     """).fetchall()
     filled = _filled_columns(con, (*NAMED_FEATURES, *attributes)) - _derived_full_name(con)
@@ -147,6 +171,9 @@ def _join_term_frequencies(con: duckdb.DuckDBPyConnection, rare: list[str], attr
                    count(distinct coalesce(given_name_canonical, given_name, full_name)) as names
             from linkage_base where {column} is not null group by all having names > 1
         """).fetchall()
+    flag_hubs(con, "linkage_base")
+    hubs = ", ".join(f"hubs_{kind}.value is not null as {kind}_hub" for kind in HUB_VALUES)
+    flagged = " ".join(f"left join hubs_{kind} on hubs_{kind}.value = ({sql})" for kind, sql in HUB_VALUES.items())
     all_rare = (*_RARITY_OF, *attributes)
     rarities = [
         f"coalesce(frequency_{name}.rarity, 0) as {name}_rarity" if name in rare else f"0 as {name}_rarity"
@@ -157,10 +184,14 @@ def _join_term_frequencies(con: duckdb.DuckDBPyConnection, rare: list[str], attr
         create or replace temp table linkage_features as
         select linkage_base.*, {", ".join(rarities)},
                coalesce(names_email.names, 1) as email_names, coalesce(names_phone.names, 1) as phone_names,
-               list_sort(list_distinct(string_split(full_name, ' '))) as name_words
+               coalesce(crowded.names, 1) as street_names, {hubs},
+               {", ".join(f"{sql} as {name}" for name, (_, sql) in DERIVED_LISTS.items())}
         from linkage_base {" ".join(joins)}
         left join names_email on names_email.contact = linkage_base.email
         left join names_phone on names_phone.contact = linkage_base.phone
+        left join hubs_door crowded on crowded.value = {HOUSE}
+        {flagged}
     """).fetchall()
-    for table in ("linkage_base", *(f"frequency_{name}" for name in rare), "names_email", "names_phone"):
+    counted = (*(f"frequency_{name}" for name in rare), *(f"hubs_{kind}" for kind in HUB_VALUES))
+    for table in ("linkage_base", *counted, "names_email", "names_phone"):
         con.execute(f"drop table {table}").fetchall()

@@ -5,25 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from c360ml.errors import ConfigError, DataError, ModelError, NotFittedError
+from c360ml.errors import ConfigError, DataError, NotFittedError
 from c360ml.lakehouse import as_relation, connect, same_kind
-from c360ml.linkage import evaluation
-from c360ml.linkage.blocking import BlockedRule, BlockingRule, add_block_keys, candidate_rules, choose_rules
-from c360ml.linkage.clusters import MERGE_WEIGHT
+from c360ml.linkage.blocking import BlockingRule, add_block_keys
+from c360ml.linkage.blocking_choice import choose_rules
+from c360ml.linkage.blocking_report import report_blocking
 from c360ml.linkage.comparisons import choose_comparisons
+from c360ml.linkage.constraints import Constraints, NumberedConstraints
+from c360ml.linkage.evaluation import EVEN_ODDS, Judging, show_groups
+from c360ml.linkage.evaluation_result import Evaluation
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import Features, build_features
-from c360ml.linkage.latent_classes import CLASS_NAMES, LatentClasses
+from c360ml.linkage.labels import REVIEW_BAND, read_labels
+from c360ml.linkage.model_json import read_model, write_model
 from c360ml.linkage.pair_tables import PairTables
+from c360ml.linkage.pilot import Pilot
+from c360ml.linkage.recalibration import RecalibratedClasses, Recalibration
 from c360ml.linkage.splink_engine import SplinkEngine
+from c360ml.linkage.splink_exchange import SplinkExchange
+from c360ml.linkage.thresholds import default_merge_weight
+from c360ml.linkage.two_classes import PAIR_CLASSES
 
 if TYPE_CHECKING:
     import duckdb
 
-FORMAT_VERSION = 1
 
-
-class LinkageModel:
+class LinkageModel(SplinkExchange):
     """Probabilistic record linkage that tells people from households, without labels and without tuning.
 
     Candidate pairs come from blocking rules chosen by the columns at hand; Splink compares them; a latent-class
@@ -34,6 +41,9 @@ class LinkageModel:
             the odds of `clusters.MERGE_WEIGHT`. Single pairs count as links from this probability, or from 0.5.
         max_pairs: most candidate pairs that blocking may produce.
         seed: seed of the random pairs that show what agrees by chance.
+        classes: `latent` tells people from households; `two` is Fellegi and Sunter's model as Splink has it, see
+            `two_classes`.
+        constraints: what a cluster may not hold, and reviewers' decisions, see `constraints`.
 
     >>> import pandas as pd
     >>> from c360ml import standardize_records
@@ -46,14 +56,26 @@ class LinkageModel:
     4
     """
 
-    def __init__(self, *, threshold: float | None = None, max_pairs: int = 100_000_000, seed: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        threshold: float | None = None,
+        max_pairs: int = 100_000_000,
+        seed: int = 1,
+        classes: str = "latent",
+        constraints: Constraints | None = None,
+    ) -> None:
         if threshold is not None and not 0 < threshold < 1:
             raise ConfigError(
                 "threshold must be a probability between 0 and 1", got=threshold, hint="leave it out for the default"
             )
+        if classes not in PAIR_CLASSES:
+            raise ConfigError(f"classes must be one of {sorted(PAIR_CLASSES)}", got=classes, hint="leave it out")
         self.threshold = threshold
         self.max_pairs = max_pairs
         self.seed = seed
+        self.classes = classes
+        self.constraints = constraints or Constraints()
 
     # ------------------------------------------------------------------ learning
     def fit(self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None) -> LinkageModel:
@@ -69,15 +91,15 @@ class LinkageModel:
         """
         self._open(records, con)
         self.comparisons_ = choose_comparisons(self._features.filled)
-        self.blocking_ = choose_rules(
-            self._con, candidate_rules(self._features.filled), records=self._features.records, max_pairs=self.max_pairs
-        )
+        self._use_rules(())
+        self._pairs.numbered.require_sources()
+        pilot = Pilot(self._con, self._engine, self._pairs, self.seed)
+        self.blocking_ = choose_rules(self._con, self._features, pilot, max_pairs=self.max_pairs)
         self._start_engine()
-        self._engine.compare(self._engine.block(), into="scored_candidates")
-        self._engine.compare(self._pairs.draw_random_pairs(self.seed), into="random_vectors")
+        self._engine.compare(self._pairs.block(), into="scored_candidates")
         patterns, counts = self._pairs.count_patterns("scored_candidates")
         random_patterns, random_counts = self._pairs.count_patterns("random_vectors")
-        self.classes_ = LatentClasses(self.comparisons_).fit(
+        self.classes_ = PAIR_CLASSES[self.classes](self.comparisons_).fit(
             self._engine.digits(patterns),
             counts,
             self._engine.digits(random_patterns),
@@ -85,8 +107,33 @@ class LinkageModel:
             all_pairs=self._pairs.all_pairs,
         )
         self._con.execute("drop table random_vectors").fetchall()
-        self._pairs.score(self.classes_)
+        self.recalibration_ = Recalibration.identity()
+        self._pairs.compare_neighbours(self.classes_)
+        self._pairs.learn_nearness(self.classes_)
+        self._pairs.score(self.scorer_)
         return self
+
+    def recalibrate(self, decisions: Any) -> LinkageModel:
+        """Learn from decided pairs what match weights mean; `predict`, `cluster`, `explain` then answer with it.
+
+        Args:
+            decisions: file or table `record_id_l, record_id_r, decision` (match, non-match or possible), or labelled
+                pairs with `is_match`. Pairs of each match weight must be a fair sample; where a column `sampled` tells
+                which are, only those count. With few decisions, or where it would not predict them better, nothing
+                changes: see `recalibration_`.
+
+        Raises:
+            ColumnError: a column is missing.
+            DataError: a decision is unknown, or one pair is decided both ways.
+        """
+        self._require_fitted()
+        self.recalibration_ = self._pairs.recalibrate(decisions)
+        return self
+
+    @property
+    def scorer_(self) -> RecalibratedClasses:
+        """What weighs agreement patterns: the classes and their recalibration."""
+        return RecalibratedClasses(self.classes_, self.recalibration_)
 
     def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None) -> None:
         self._like = records
@@ -98,9 +145,13 @@ class LinkageModel:
             self._features = build_features(self._con, "linkage_records")
 
     def _start_engine(self) -> None:
-        add_block_keys(self._con, self.blocking_)
-        self._engine = SplinkEngine(self._con, self._features.name, self.comparisons_, self.rules_)
-        self._pairs = PairTables(self._con, self._features, self._engine)
+        self.blocking_ = add_block_keys(self._con, self.blocking_)
+        self._use_rules(self.rules_)
+
+    def _use_rules(self, rules: tuple[BlockingRule, ...]) -> None:
+        self._engine = SplinkEngine(self._con, self._features.name, self.comparisons_, rules)
+        numbered = NumberedConstraints(self._con, self._features, self.constraints)
+        self._pairs = PairTables(self._con, self._features, self._engine, numbered)
 
     @property
     def rules_(self) -> tuple[BlockingRule, ...]:
@@ -117,6 +168,19 @@ class LinkageModel:
         """
         self._require_fitted()
         return same_kind(self._con.sql(f"{self.pairs_query()} order by record_id_l, record_id_r"), self._like)
+
+    def pair_counts(self) -> Any:
+        """How many scored pairs have which match probability, as `choose_threshold` takes it; all pairs, however low.
+
+        Returns:
+            `match_probability, pairs`, of the kind of table that was given.
+        """
+        self._require_fitted()
+        counts = self._con.sql("""
+            select match_probability, count(*) as pairs from scored_pairs join pattern_weights using (pattern)
+            group by all order by match_probability
+        """)
+        return same_kind(counts, self._like)
 
     def pairs_query(self) -> str:
         """SQL of the scored pairs, for use in the connection that `fit` was given."""
@@ -135,43 +199,56 @@ class LinkageModel:
 
     def cluster_table(self) -> str:
         """Write the clusters as a temporary table in the connection that `fit` was given; returns its name."""
-        return self._pairs.cluster(MERGE_WEIGHT if self.threshold is None else _log2_odds(self.threshold))
+        return self._pairs.cluster(self.merge_weight_)
+
+    def clustering_summary(self) -> dict[str, Any]:
+        """Count what constraints, reviewers and the budget did to the clusters."""
+        self._require_fitted()
+        return self._pairs.clustering_summary(self.merge_weight_)
+
+    @property
+    def merge_weight_(self) -> float:
+        """Mean match weight above which clusters merge; the default means the same before and after recalibration."""
+        if self.threshold is not None:
+            return _log2_odds(self.threshold)
+        return default_merge_weight(self.recalibration_)
 
     # ------------------------------------------------------------------ judging and explaining
-    def evaluate(self, labels: Any) -> dict[str, Any]:
-        """Compare with truth: pairwise and B-cubed measures, blocking recall, calibration.
+    def evaluate(
+        self, labels: Any, *, groups: Any = None, review_band: tuple[float, float] = REVIEW_BAND
+    ) -> Evaluation:
+        """Compare with labels: accuracy with intervals, where recall is lost, errors by kind, calibration, thresholds.
 
         Args:
-            labels: either `record_id, true_id` (records of null truth are left out), or labelled pairs
-                `record_id_l, record_id_r, is_match`.
+            labels: any form that `labels.read_labels` takes: `record_id, true_id` (records of null truth are left
+                out); or labelled pairs `record_id_l, record_id_r` with `is_match` or `decision`.
+            groups: `record_id, group`, to compare errors between groups.
+            review_band: probabilities between which pairs labelled `possible` should be.
 
         Raises:
-            ColumnError: the labels have neither form.
+            ColumnError: the labels have no such form.
+            DataError: labels are empty or contradict each other.
         """
         self._require_fitted()
-        given = as_relation(self._con, labels)
-        self.cluster_table()
-        if "is_match" in given.columns:
-            evaluation.require_columns(given, "labelled pairs", ("record_id_l", "record_id_r", "is_match"))
-            given.create_view("labelled_pairs", replace=True)
-            return dict(evaluation.labelled_pair_measures(self._con, "clusters", "labelled_pairs"))
-        evaluation.require_columns(given, "labels", ("record_id", "true_id"))
-        known = given.filter("true_id is not null").project("cast(record_id as varchar) as record_id, true_id")
-        known.create_view("true_ids", replace=True)
-        self._con.execute(f"""
-            create or replace temp view scored_by_id as
-            select l.record_id as record_id_l, r.record_id as record_id_r, match_probability, blocked
-            from scored_pairs join pattern_weights using (pattern)
-            join {self._features.name} l on l.rid = rid_l join {self._features.name} r on r.rid = rid_r
+        given = read_labels(self._con, as_relation(self._con, labels))
+        self._con.execute("""
+            create or replace temp view judged_pairs as
+            select rid_l, rid_r, match_probability, blocked from scored_pairs join pattern_weights using (pattern)
         """).fetchall()
-        blocked = "(select record_id_l, record_id_r from scored_by_id where blocked)"
-        bins = evaluation.calibration(self._con, "(from scored_by_id where blocked)", "true_ids")
-        return {
-            **evaluation.cluster_measures(self._con, "clusters", "true_ids"),
-            "blocking_recall": evaluation.blocking_recall(self._con, blocked, "true_ids"),
-            "calibration_error": evaluation.expected_calibration_error(bins),
-            "calibration": bins,
-        }
+        judging = Judging(
+            self._con,
+            self.cluster_table(),
+            self._features.name,
+            threshold=self.threshold or EVEN_ODDS,
+            scored="judged_pairs",
+            candidates=True,
+            groups=show_groups(self._con, groups),
+            sources=self._features.name,
+            engine=self._engine,
+            band=review_band,
+            seed=self.seed,
+        )
+        return judging.measure(given)
 
     def explain(self, left: str, right: str) -> list[dict[str, float | str]]:
         """Say why two records are, or are not, one person: a waterfall of match weights.
@@ -194,36 +271,65 @@ class LinkageModel:
             f"create or replace temp table asked_pair as select {found[0][0]} as rid_l, {found[1][0]} as rid_r"
         ).fetchall()
         self._engine.compare("asked_pair", into="asked_vector")
-        pattern, _ = self._pairs.count_patterns("asked_vector")
-        return waterfall(self.classes_, self.comparisons_, self._engine.digits(pattern)[0])
+        pattern = self._pairs.weighed_pattern("asked_vector")
+        near = bool(self._engine.are_near(pattern)[0])
+        return waterfall(self.scorer_, self.comparisons_, self._engine.digits(pattern)[0], near=near)
+
+    def explain_cluster(self, record_id: str) -> dict[str, Any]:
+        """Say how the cluster of a record holds together, and which links out of it were cut.
+
+        Returns:
+            `cluster_id`, `record_ids`, `merges` in order, and `cut`: see `cluster_explanation.explain_cluster`.
+        """
+        self._require_fitted()
+        return self._pairs.explain_cluster(self.merge_weight_, str(record_id))
+
+    def explain_path(self, left: str, right: str) -> dict[str, Any]:
+        """Say by which links two records are joined, or why they are not: see `cluster_explanation.explain_path`.
+
+        Returns:
+            What it answers, and the `waterfall` of the pair itself.
+        """
+        self._require_fitted()
+        answer = self._pairs.explain_path(self.merge_weight_, str(left), str(right))
+        return {**answer, "waterfall": self.explain(left, right)}
+
+    def blocking_report(self, truth: Any = None) -> dict[str, Any]:
+        """Say what each blocking rule finds and costs, what was skipped, and how many matches are missed, estimated.
+
+        Args:
+            truth: `record_id, true_id`; only compared with.
+
+        Raises:
+            ColumnError: the truth lacks a column.
+        """
+        self._require_fitted()
+        return report_blocking(self._con, self._features, self.blocking_, truth)
 
     def summary(self) -> dict[str, Any]:
         """Counts and parameters of the fit, without any record."""
         self._require_fitted()
         threshold = self.threshold or 0.5
-        candidates, links = self._con.execute(f"""
-            select count(*) filter (blocked), count(*) filter (match_weight > {_log2_odds(threshold)})
-            from scored_pairs join pattern_weights using (pattern)
-        """).fetchall()[0]
+        candidates, links = self._pairs.count_pairs(_log2_odds(threshold))
         return {
             "records": self._features.records,
-            "candidate_pairs": int(candidates),
-            "links": int(links),
+            "candidate_pairs": candidates,
+            "links": links,
             "threshold": threshold,
             "comparisons": [comparison.name for comparison in self.comparisons_],
-            "blocking_rules": [
-                {
-                    "rule": "+".join(each.rule.parts),
-                    "pairs": each.pairs,
-                    "hot_pairs": each.hot_pairs,
-                    "chosen": each.chosen,
-                }
-                for each in self.blocking_
-            ],
-            "pairs_by_class": dict(zip(CLASS_NAMES, (float(size) for size in self.classes_.pairs_), strict=True)),
-            "iterations": self.classes_.iterations_,
-            "converged": self.classes_.converged_,
+            "blocking_rules": [each.summary() for each in self.blocking_],
+            **self.classes_.summary(),
         }
+
+    def fit_report(self) -> list[dict[str, str]]:
+        """Say what can and what cannot be trusted in the fit, warnings first.
+
+        Returns:
+            Findings: `severity` (warning or note), `topic`, `finding`, `what_to_do`.
+        """
+        if not hasattr(self, "classes_"):
+            raise NotFittedError("LinkageModel")
+        return [finding.to_dict() for finding in self.classes_.report_]
 
     def _require_fitted(self) -> None:
         if not hasattr(self, "_engine"):
@@ -234,15 +340,7 @@ class LinkageModel:
         """Everything learnt, as plain JSON: comparisons and blocking as data, classes; no record."""
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
-        return {
-            "format_version": FORMAT_VERSION,
-            "threshold": self.threshold,
-            "max_pairs": self.max_pairs,
-            "seed": self.seed,
-            "columns": sorted(self._columns()),
-            "blocking_rules": [list(rule.parts) for rule in self.rules_],
-            "classes": self.classes_.to_dict(),
-        }
+        return write_model(self)
 
     def _columns(self) -> frozenset[str]:
         return self._features.filled if hasattr(self, "_features") else self._stored_columns
@@ -254,25 +352,7 @@ class LinkageModel:
         Raises:
             ModelError: the content is of another format version, or damaged.
         """
-        if content.get("format_version") != FORMAT_VERSION:
-            raise ModelError(
-                f"a linkage model must have format_version {FORMAT_VERSION}",
-                got=content.get("format_version"),
-                hint="train it again with this version",
-            )
-        try:
-            model = cls(threshold=content["threshold"], max_pairs=content["max_pairs"], seed=content["seed"])
-            model._stored_columns = frozenset(content["columns"])
-            model.comparisons_ = choose_comparisons(model._stored_columns)
-            model.blocking_ = tuple(
-                BlockedRule(BlockingRule(tuple(parts)), 0, 0, chosen=True) for parts in content["blocking_rules"]
-            )
-            model.classes_ = LatentClasses.from_dict(model.comparisons_, content["classes"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                "a linkage model must hold what to_dict wrote", got=repr(error), hint="train it again with this version"
-            ) from error
-        return model
+        return read_model(cls, content)
 
     def score(self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None) -> LinkageModel:
         """Block and score other records with what was learnt; `predict` and `cluster` then answer for them."""
@@ -281,8 +361,9 @@ class LinkageModel:
         self._stored_columns = self._columns()
         self._open(records, con)
         self._start_engine()
-        self._engine.compare(self._engine.block(), into="scored_candidates")
-        self._pairs.score(self.classes_)
+        self._engine.compare(self._pairs.block(), into="scored_candidates")
+        self._pairs.compare_neighbours(self.classes_)
+        self._pairs.score(self.scorer_)
         return self
 
     _features: Features

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from c360ml.errors import ModelError
 from c360ml.lakehouse import connect
-from c360ml.linkage.blocking import PARTS, BlockingRule
+from c360ml.linkage.blocking_parts import BlockingRule, part
 from c360ml.linkage.comparisons import Comparison
 from c360ml.linkage.explanation import waterfall
-from c360ml.linkage.features import NAMED_FEATURES
+from c360ml.linkage.features import DERIVED_LISTS, NAMED_FEATURES
 from c360ml.linkage.model import LinkageModel
 
 Ints = NDArray[np.int64]
 _SIDED = re.compile(r"\b(\w+?)_([lr])\b")
-_WORDS = "list_sort(list_distinct(string_split(full_name, ' '))) as name_words"
 _COUNTED = ("_rarity", "_names")
 
 
@@ -54,9 +54,7 @@ def stored_columns(comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
         for text in (comparison.missing, *(level.condition for level in comparison.levels))
     ]
     names = {name for text in conditions for name, _ in _SIDED.findall(text)}
-    if "name_words" in names:
-        names = (names - {"name_words"}) | {"full_name"}
-    return tuple(sorted(names))
+    return tuple(sorted({DERIVED_LISTS[name][0] if name in DERIVED_LISTS else name for name in names}))
 
 
 def pattern_columns(comparisons: tuple[Comparison, ...]) -> str:
@@ -97,10 +95,16 @@ class OnlineScorer:
         model: linkage model as `LinkageModel.to_dict` gives it.
 
     Raises:
-        ModelError: the model is damaged, or of another version.
+        ModelError: the model is damaged, of another version, or of Splink over columns of its own.
     """
 
     def __init__(self, model: Mapping[str, Any]) -> None:
+        if "splink_settings" in model:
+            raise ModelError(
+                "a model that scores single records must compare standardized columns",
+                got="a Splink model over a table of its own",
+                hint='fit LinkageModel(classes="two") on standardized records, or score the table as a whole',
+            )
         self.model = LinkageModel.from_dict(dict(model))
         self.columns = stored_columns(self.model.comparisons_)
         self._named = tuple(column for column in self.columns if not column.endswith(_COUNTED))
@@ -115,17 +119,20 @@ class OnlineScorer:
     def _prepare(self) -> None:
         places = {column: f"${place}::varchar" for place, column in enumerate(self._blocking, 1)}
         given = ", ".join(f"{place} as {column}" for column, place in places.items())
-        keys = ", ".join(rule.key for rule in self.model.rules_)
+        # The index holds the split key where a key is shared by many: whether it is, only the index knows.
+        keys = ", ".join(key for rule in self.model.rules_ for key in (rule.key, rule.split_key))
         self._con.execute(f"prepare block_keys as select [{keys}] from (select {given})").fetchall()
         new = ", ".join(f"${place}::varchar as {column}" for place, column in enumerate(self._named, 1))
         types = {column: "BIGINT" if column.endswith(_COUNTED) else "VARCHAR" for column in self.columns}
         shape = json.dumps([{**types, "position": "BIGINT"}])
-        words = f", {_WORDS}" if "full_name" in self._named else ""
+        lists = "".join(
+            f", {sql} as {name}" for name, (made_of, sql) in DERIVED_LISTS.items() if made_of in self._named
+        )
         self._con.execute(f"""
             prepare compare_records as
-            with r as (select *{words} from (select {new})),
+            with r as (select *{lists} from (select {new})),
             l as (
-                select *{words}
+                select *{lists}
                 from (select unnest(from_json(${len(self._named) + 1}::varchar, '{shape}'), recursive := true))
             )
             select {pattern_columns(self.model.comparisons_)} from l, r order by position
@@ -152,17 +159,19 @@ class OnlineScorer:
 
     def match_weights(self, digits: Ints) -> NDArray[np.float64]:
         """log2 odds of one person, for each agreement pattern."""
-        return self.model.classes_.match_weights(digits)
+        return self.model.scorer_.match_weights(digits)
 
     def explain(self, digits: Ints) -> list[dict[str, float | str]]:
         """Say which comparison adds which weight to a pattern, as `LinkageModel.explain` does."""
-        return waterfall(self.model.classes_, self.model.comparisons_, digits)
+        return waterfall(self.model.scorer_, self.model.comparisons_, digits)
 
 
 def _blocking_columns(rules: tuple[BlockingRule, ...]) -> set[str]:
     """Columns that the keys of blocking rules read."""
-    sql = " ".join(PARTS[part].sql for rule in rules for part in rule.parts)
-    return {column for column in NAMED_FEATURES if re.search(rf"\b{column}\b", sql)}
+    names = {name for rule in rules for name in (*rule.parts, *filter(None, [rule.split_by]))}
+    sql = " ".join(part(name).sql for name in sorted(names))
+    attributes = {name for name in names if part(name).needs == name and name not in NAMED_FEATURES}
+    return attributes | {column for column in NAMED_FEATURES if re.search(rf"\b{column}\b", sql)}
 
 
 def _text(value: str | None) -> str:

@@ -9,9 +9,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from c360ml.linkage.clusters import average_linkage, components
+from c360ml.errors import DataError
+from c360ml.linkage import decided_pairs
+from c360ml.linkage.cluster_explanation import explain_cluster, explain_path
+from c360ml.linkage.clustering import Clustering
+from c360ml.linkage.constraints import NumberedConstraints
 from c360ml.linkage.features import Features
-from c360ml.linkage.latent_classes import CLASS_NAMES, LatentClasses
+from c360ml.linkage.latent_classes import LatentClasses
+from c360ml.linkage.recalibration import RecalibratedClasses, Recalibration, match_probabilities
+from c360ml.linkage.shared_values import SharedValues
 from c360ml.linkage.splink_engine import SplinkEngine
 
 if TYPE_CHECKING:
@@ -24,20 +30,44 @@ _LEAST_WEIGHT_KEPT = -6.0
 class PairTables:
     """The pairs of one feature table: temporary tables of the connection that holds it."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, features: Features, engine: SplinkEngine) -> None:
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        features: Features,
+        engine: SplinkEngine,
+        numbered: NumberedConstraints,
+    ) -> None:
         self._con = con
         self._features = features
         self._engine = engine
+        self.numbered = numbered
+        self._shared = SharedValues(con, features, engine, numbered.declared.most_people_per)
+        self.clustering: Clustering | None = None
 
     @property
     def all_pairs(self) -> float:
-        """Number of pairs of any two records."""
-        return self._features.records * (self._features.records - 1) / 2
+        """Number of pairs of any two records that may be one person."""
+        return self.numbered.permitted_pairs
+
+    def block(self) -> str:
+        """Find the candidate pairs whose sources may share a cluster.
+
+        Raises:
+            DataError: there are none.
+        """
+        pairs = self.numbered.permit(self._engine.block())
+        if self._con.execute(f"select count(*) from {pairs}").fetchall()[0][0] == 0:
+            raise DataError(
+                "blocking must find at least one pair of records that may be one person",
+                got="only pairs that duplicate_free_sources or never_link forbid",
+                hint="check which sources they name",
+            )
+        return pairs
 
     def draw_random_pairs(self, seed: int) -> str:
         """Pairs of any two records, all of them if there are few; the same for the same seed."""
         records = self._features.records
-        if self.all_pairs <= RANDOM_PAIRS:
+        if records * (records - 1) / 2 <= RANDOM_PAIRS:
             query = f"""
                 select l.rid as rid_l, r.rid as rid_r
                 from {self._features.name} l join {self._features.name} r on l.rid < r.rid
@@ -52,7 +82,7 @@ class PairTables:
                 select least(rid, other) as rid_l, greatest(rid, other) as rid_r from drawn
             """
         self._con.execute(f"create or replace temp table random_pairs as {query}").fetchall()
-        return "random_pairs"
+        return self.numbered.permit("random_pairs")
 
     def count_patterns(self, vectors: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Agreement patterns of a table of vectors, and how many pairs have each."""
@@ -61,8 +91,17 @@ class PairTables:
         ).fetchnumpy()
         return np.asarray(counted["pattern"], dtype=np.int64), np.asarray(counted["pairs"], dtype=np.float64)
 
-    def score(self, classes: LatentClasses) -> None:
-        """Weigh candidate pairs, then the pairs of records that share a linked neighbour, which blocking missed."""
+    def weighed_pattern(self, vector: str) -> NDArray[np.int64]:
+        """Agreement pattern of the one pair in a table of vectors, without evidence that is withheld from it."""
+        found = self._con.execute(f"""
+            select coalesce(scored_pairs.pattern, asked.pattern) as pattern
+            from {vector} asked left join scored_pairs using (rid_l, rid_r)
+        """).fetchnumpy()
+        return np.asarray(found["pattern"], dtype=np.int64)
+
+    def compare_neighbours(self, classes: LatentClasses) -> None:
+        """Add to the candidate pairs those of records that share a linked neighbour, which blocking missed."""
+        # What is compared must not depend on a recalibration, which comes after.
         self._weigh_patterns(classes, "scored_candidates")
         self._con.execute("""
             create or replace temp table neighbours as
@@ -77,33 +116,64 @@ class PairTables:
             from neighbours a join neighbours b on a.middle = b.middle and a.rid < b.rid
             anti join scored_candidates c on c.rid_l = a.rid and c.rid_r = b.rid
         """).fetchall()
-        self._engine.compare("neighbour_pairs", into="scored_neighbours")
-        self._con.execute("""
+        self._engine.compare(self.numbered.permit("neighbour_pairs"), into="scored_neighbours")
+        self._con.execute(f"""
             create or replace temp table scored_pairs as
             select rid_l, rid_r, pattern, true as blocked from scored_candidates
             union all
-            select rid_l, rid_r, pattern, false from scored_neighbours
+            select rid_l, rid_r, pattern + {self._engine.near}, false from scored_neighbours
         """).fetchall()
         for table in ("neighbours", "neighbour_pairs", "scored_neighbours", "scored_candidates"):
             self._con.execute(f"drop table {table}").fetchall()
+
+    def learn_nearness(self, classes: LatentClasses) -> None:
+        """Let the classes learn what pairs that share a linked neighbour are."""
+        patterns, counts = self.count_patterns("(from scored_pairs where not blocked)")
+        classes.fit_near(self._engine.digits(patterns), counts)
+
+    def score(self, classes: RecalibratedClasses) -> None:
+        """Weigh all compared pairs."""
+        self._classes = classes
         self._weigh_patterns(classes, "scored_pairs")
 
-    def _weigh_patterns(self, classes: LatentClasses, vectors: str) -> None:
+    def recalibrate(self, decisions: Any) -> Recalibration:
+        """Learn a recalibration from decided pairs, see `decided_pairs`, and weigh the scored pairs anew."""
+        plain = self._classes.classes
+        patterns, _ = self.count_patterns("scored_pairs")
+        near = self._engine.are_near(patterns)
+        class_weight = plain.match_weights(self._engine.digits(patterns), near)
+        weights = pa.table({"pattern": patterns, "class_weight": class_weight})
+        self._con.register("class_weights", weights)
+        recalibration = decided_pairs.recalibrate(self._con, self._features, decisions)
+        self._con.unregister("class_weights")
+        self._classes, self.clustering = RecalibratedClasses(plain, recalibration), None
+        self._weigh_patterns(self._classes, "scored_pairs")
+        return recalibration
+
+    def _weigh_patterns(self, classes: LatentClasses | RecalibratedClasses, vectors: str) -> None:
         patterns, _ = self.count_patterns(vectors)
-        digits = self._engine.digits(patterns)
-        weights = classes.match_weights(digits)
-        household = classes.class_probabilities(digits)[:, CLASS_NAMES.index("household")]
+        digits, near = self._engine.digits(patterns), self._engine.are_near(patterns)
+        weights = classes.match_weights(digits, near)
+        shares = dict(zip(classes.class_names, classes.class_probabilities(digits, near).T, strict=True))
         table = pa.table(
             {
                 "pattern": patterns,
                 "match_weight": weights,
-                "match_probability": 1 / (1 + np.exp2(-np.clip(weights, -1000, 1000))),
-                "household_probability": household,
+                "match_probability": match_probabilities(weights),
+                "household_probability": shares.get("household", np.zeros(len(digits))),
             }
         )
         self._con.register("weighed_patterns", table)
         self._con.execute("create or replace temp table pattern_weights as from weighed_patterns").fetchall()
         self._con.unregister("weighed_patterns")
+
+    def count_pairs(self, weight: float) -> tuple[int, int]:
+        """Number of candidate pairs, and of pairs whose match weight is above `weight`."""
+        candidates, links = self._con.execute(f"""
+            select count(*) filter (blocked), count(*) filter (match_weight > {weight})
+            from scored_pairs join pattern_weights using (pattern)
+        """).fetchall()[0]
+        return int(candidates), int(links)
 
     def pairs_query(self) -> str:
         """SQL of the scored pairs worth keeping."""
@@ -115,55 +185,34 @@ class PairTables:
             where match_weight >= {_LEAST_WEIGHT_KEPT} or household_probability >= 0.5
         """
 
+    def explain_cluster(self, weight: float, record_id: str) -> dict[str, Any]:
+        """See `LinkageModel.explain_cluster`."""
+        self._require_clusters(weight)
+        return explain_cluster(self._con, self._features, self.numbered, weight, record_id)
+
+    def explain_path(self, weight: float, left: str, right: str) -> dict[str, Any]:
+        """See `LinkageModel.explain_path`."""
+        self._require_clusters(weight)
+        return explain_path(self._con, self._features, self.numbered, weight, left, right)
+
+    def clustering_summary(self, weight: float) -> dict[str, Any]:
+        """See `LinkageModel.clustering_summary`."""
+        clustering = self._require_clusters(weight)
+        return {**clustering.summary(), "pairs_with_withheld_evidence": self._shared.withheld}
+
+    def _require_clusters(self, weight: float) -> Clustering:
+        known = self.clustering
+        return known if known is not None and known.weight == weight else self._cluster(weight)
+
     def cluster(self, weight: float) -> str:
         """Write the temporary table `clusters`; clusters merge at a mean match weight above `weight`."""
-        edges = self._con.execute(
-            f"""select rid_l - 1 as l, rid_r - 1 as r from scored_pairs join pattern_weights using (pattern)
-                where match_weight > {weight} order by all"""
-        ).fetchnumpy()
-        records = self._features.records
-        self._register_labels("provisional", components(records, _integers(edges["l"]), _integers(edges["r"])))
-        inside = self._con.execute("""
-            select rid_l - 1 as l, rid_r - 1 as r, match_weight
-            from scored_pairs join pattern_weights using (pattern)
-            join provisional a on a.rid = rid_l join provisional b on b.rid = rid_r
-            where a.label = b.label order by all
-        """).fetchnumpy()
-        labels = average_linkage(
-            records,
-            _integers(inside["l"]),
-            _integers(inside["r"]),
-            np.asarray(inside["match_weight"]),
-            threshold=weight,
-        )
-        self._register_labels("final_labels", labels)
-        self._con.execute(f"""
-            create or replace temp table clusters as
-            with ends as (
-                select rid_l as rid, match_probability, a.label = b.label as together
-                from scored_pairs join pattern_weights using (pattern)
-                join final_labels a on a.rid = rid_l join final_labels b on b.rid = rid_r
-                union all
-                select rid_r, match_probability, a.label = b.label
-                from scored_pairs join pattern_weights using (pattern)
-                join final_labels a on a.rid = rid_l join final_labels b on b.rid = rid_r
-            ),
-            cohesions as (
-                select rid, round(avg(match_probability), 12) as cohesion from ends where together group by rid
-            )
-            select record.record_id, first.record_id as cluster_id, coalesce(cohesion, 1.0) as cohesion
-            from final_labels
-            join {self._features.name} record on record.rid = final_labels.rid
-            join {self._features.name} first on first.rid = final_labels.label + 1
-            left join cohesions on cohesions.rid = final_labels.rid
-        """).fetchall()
-        return "clusters"
+        return self._cluster(weight).table
 
-    def _register_labels(self, name: str, labels: NDArray[np.int64]) -> None:
-        self._con.register(f"{name}_arrow", pa.table({"rid": np.arange(1, len(labels) + 1), "label": labels}))
-        self._con.execute(f"create or replace temp table {name} as from {name}_arrow").fetchall()
-        self._con.unregister(f"{name}_arrow")
-
-
-def _integers(values: Any) -> NDArray[np.int64]:
-    return np.asarray(values, dtype=np.int64)
+    def _cluster(self, weight: float) -> Clustering:
+        if self._shared.restore():
+            self._weigh_patterns(self._classes, "scored_pairs")
+        while True:
+            self.clustering = Clustering(self._con, self._features, self.numbered, weight).run()
+            if not self._shared.withhold():
+                return self.clustering
+            self._weigh_patterns(self._classes, "scored_pairs")

@@ -38,7 +38,15 @@ class SplinkEngine:
         self.con = con
         self.comparisons = comparisons
         self._api = DuckDBAPI(con)
-        self._linker = Linker(self._api.register(features), splink_settings(comparisons, rules), log_level=None)
+        settings = self._settings(rules)
+        self._linker = Linker(self._api.register(features), settings, log_level=None)
+
+    def _settings(self, rules: tuple[BlockingRule, ...]) -> SettingsCreator:
+        return splink_settings(self.comparisons, rules)
+
+    def _digit(self, position: int) -> str:
+        """SQL of a comparison's digit over Splink's comparison vectors."""
+        return f"gamma_{self.comparisons[position].name} + 1"
 
     @property
     def radices(self) -> list[int]:
@@ -80,8 +88,7 @@ class SplinkEngine:
             )
         )
         digits = " + ".join(
-            f"(gamma_{comparison.name} + 1)::hugeint * {radix}"
-            for comparison, radix in zip(self.comparisons, self.radices, strict=True)
+            f"({self._digit(position)})::hugeint * {radix}" for position, radix in enumerate(self.radices)
         )
         pipeline.enqueue_sql(
             f"select rid_l, rid_r, cast({digits} as bigint) as pattern from __splink__df_comparison_vectors",
@@ -91,6 +98,16 @@ class SplinkEngine:
         self.con.execute(f"create or replace temp table {into} as from {answer.physical_name}").fetchall()
         answer.drop_table_from_database_and_remove_from_cache()
         return into
+
+    @property
+    def near(self) -> int:
+        """Place value of the last digit of a pattern: whether the pair shares a linked neighbour."""
+        return int(np.prod([len(comparison.labels) + 1 for comparison in self.comparisons], dtype=object))
+
+    def are_near(self, patterns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether patterns are of pairs that share a linked neighbour."""
+        near: NDArray[np.bool_] = patterns >= self.near
+        return near
 
     def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Split patterns into one column per comparison: -1 missing, 0 different, up to the best level."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from c360ml import tables
-from c360ml.config import Config
+from c360ml.config import Config, Linkage
+from c360ml.errors import SourceError, TableError
 from c360ml.lakehouse import Lakehouse
+from c360ml.linkage.constraints import Constraints
+from c360ml.linkage.decided_pairs import is_sampled
 from c360ml.linkage.model import LinkageModel
+from c360ml.linkage.recalibration import Recalibration, match_probabilities
+from c360ml.linkage.thresholds import Threshold, chosen_threshold, default_merge_weight
 
 MODEL_FILE = "models/linkage.json"
 
@@ -16,15 +24,52 @@ def link(lake: Lakehouse, config: Config) -> dict[str, Any]:
     """Train the linkage model on all records, score candidate pairs and cluster them."""
     settings = config.linkage
     model = LinkageModel(
-        threshold=settings.match_probability_threshold, max_pairs=settings.max_pairs, seed=settings.seed
+        threshold=settings.match_probability_threshold,
+        max_pairs=settings.max_pairs,
+        seed=settings.seed,
+        classes=settings.classes,
+        constraints=_constraints(lake, settings),
     )
-    return link_records(lake, model)
+    return link_records(lake, model, settings)
 
 
-def link_records(lake: Lakehouse, model: LinkageModel) -> dict[str, Any]:
-    """Fit a model to `silver.records`; write clusters, links and the model file."""
+def _constraints(lake: Lakehouse, settings: Linkage) -> Constraints:
+    """Constraints that the config declares, with the reviewers' decisions if there are any.
+
+    Raises:
+        SourceError: the config names a file of decisions that is not there.
+    """
+    reviewed = lake.folder / settings.reviewed_pairs
+    if not reviewed.is_file() and "reviewed_pairs" in settings.model_fields_set:
+        raise SourceError(
+            "[linkage] reviewed_pairs must name a file of the project",
+            got=f"no file {settings.reviewed_pairs}",
+            hint="mend c360ml.toml",
+        )
+    return Constraints(
+        duplicate_free_sources=settings.duplicate_free_sources,
+        never_link=settings.never_link,
+        most_values_per_person=settings.most_values_per_person,
+        most_people_per=settings.most_people_per,
+        reviewed_pairs=reviewed if reviewed.is_file() else None,
+        largest_cluster=settings.largest_cluster,
+        widest_cluster=settings.widest_cluster,
+        oversize=settings.oversize_clusters,
+    )
+
+
+def link_records(lake: Lakehouse, model: LinkageModel, settings: Linkage | None = None) -> dict[str, Any]:
+    """Fit a model to `silver.records`; write clusters, links and the model file.
+
+    Reviewers' decisions on pairs drawn at random recalibrate the model before it clusters; settings may then choose
+    its threshold.
+    """
     lake.say("blocking and comparing")
     model.fit(tables.RECORDS.path, con=lake.con)
+    if is_sampled(lake.con, model.constraints.reviewed_pairs):
+        lake.say("learning from reviewed pairs")
+        model.recalibrate(model.constraints.reviewed_pairs)
+    chosen = _choose_threshold(model, settings or Linkage())
     lake.say("clustering")
     clusters = model.cluster_table()
     lake.write(tables.CLUSTERS, f"select * from {clusters} order by record_id")
@@ -37,6 +82,35 @@ def link_records(lake: Lakehouse, model: LinkageModel) -> dict[str, Any]:
         order by record_id_l, record_id_r
         """,
     )
-    summary = model.summary()
+    summary = {**model.summary(), "recalibration": model.recalibration_.summary()}
+    if chosen is not None:
+        summary["chosen_threshold"] = asdict(chosen)
     lake.write_json(MODEL_FILE, {**model.to_dict(), "fit": summary})
-    return {**summary, "clusters": lake.one(f"select count(distinct cluster_id) from {clusters}")}
+    found = lake.one(f"select count(distinct cluster_id) from {clusters}")
+    return {**summary, "clusters": found, "clustering": model.clustering_summary()}
+
+
+def _choose_threshold(model: LinkageModel, settings: Linkage) -> Threshold | None:
+    """Give the model the threshold that the settings ask for, if they do; for clusters it is the mean over pairs."""
+    if settings.target_precision is None and settings.false_merge_cost is None:
+        return None
+    chosen = chosen_threshold(model.pair_counts(), settings, least=_probability(model.merge_weight_))
+    if chosen is not None:
+        model.threshold = chosen.probability
+    return chosen
+
+
+def default_threshold(lake: Lakehouse) -> float:
+    """Probability of the cut at which the project's newest model merges clusters if no setting asks for another.
+
+    Raises:
+        TableError: the project was never run.
+    """
+    content = lake.read_json(MODEL_FILE)
+    if content is None or "recalibration" not in content:
+        raise TableError(f"{MODEL_FILE} must be of this version", got="none", hint="run `c360ml run`")
+    return _probability(default_merge_weight(Recalibration.from_dict(content["recalibration"])))
+
+
+def _probability(weight: float) -> float:
+    return float(match_probabilities(np.array(weight)))

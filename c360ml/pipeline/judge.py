@@ -8,14 +8,18 @@ from typing import Any
 
 from c360ml import tables
 from c360ml.config import Config
-from c360ml.errors import ColumnError, SourceError
+from c360ml.errors import ColumnError, DataError, SourceError
 from c360ml.lakehouse import EngineError, Lakehouse
-from c360ml.linkage import evaluation
+from c360ml.linkage.evaluation import EVEN_ODDS, Judging, open_comparisons
+from c360ml.linkage.evaluation_tables import number_pairs, number_records
+from c360ml.linkage.labels import read_labels
+from c360ml.linkage.step import MODEL_FILE
 
 _COLUMNS = {
     "labelled_pairs": {"record_id_l": "varchar", "record_id_r": "varchar", "is_match": "boolean"},
     "true_ids": {"record_id": "varchar", "true_id": "varchar"},
 }
+_DECISIONS = {"record_id_l": "varchar", "record_id_r": "varchar", "decision": "varchar"}
 
 
 def open_labels(lake: Lakehouse, config: Config) -> dict[str, str]:
@@ -27,28 +31,59 @@ def open_labels(lake: Lakehouse, config: Config) -> dict[str, str]:
     Raises:
         SourceError: a label file does not exist, or is no table.
         ColumnError: a label file lacks a column.
+        DataError: labels contradict each other.
     """
     named = {name: getattr(config.evaluation, name) for name in _COLUMNS}
     labels = {name: file for name, file in named.items() if file}
     for name, file in labels.items():
         _open(lake, name, file)
+        try:
+            read_labels(lake.con, lake.sql(f"from judged_{name}"))
+        except DataError as error:
+            raise DataError(f"{error.rule}: {file}", got=error.got, hint=error.hint) from None
     return labels
 
 
 def judge(lake: Lakehouse, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Measure master IDs against the labels that `open_labels` opened; empty without labels."""
+    """Measure master IDs against the labels that `open_labels` opened; empty without labels.
+
+    Pairs are those that the linkage kept, so `scored_recall` takes the place of blocking recall.
+    """
+    if not labels:
+        return {}
     lake.rows(
         f"create or replace temp view judged_clusters as "
         f"select record_id, master_id as cluster_id from {lake.open(tables.IDENTITIES)}"
     )
+    judging = _judging(lake)
     measures: dict[str, Any] = {}
-    if "true_ids" in labels:
-        measures |= evaluation.cluster_measures(lake.con, "judged_clusters", "judged_true_ids")
-        bins = evaluation.calibration(lake.con, lake.open(tables.LINKS), "judged_true_ids")
-        measures |= {"calibration_error": evaluation.expected_calibration_error(bins), "calibration": bins}
-    if "labelled_pairs" in labels:
-        measures |= evaluation.labelled_pair_measures(lake.con, "judged_clusters", "judged_labelled_pairs")
+    for name in ("labelled_pairs", "true_ids"):
+        if name in labels:
+            found = judging.measure(read_labels(lake.con, lake.sql(f"from judged_{name}")))
+            intervals = measures.get("intervals", {}) | found.get("intervals", {})
+            measures |= {**found, "intervals": intervals}
+    for table in {judging.scored, judging.numbered}:
+        lake.rows(f"drop table if exists {table}")
     return measures
+
+
+def _judging(lake: Lakehouse) -> Judging:
+    """Take the run's links, its records and its comparisons, as far as they are there."""
+    saved = lake.read_json(MODEL_FILE)
+    numbered, engine = number_records(lake.con, "judged_clusters"), None
+    threshold = EVEN_ODDS
+    if saved is not None and lake.version(tables.RECORDS) is not None:
+        numbered, engine = open_comparisons(lake.con, lake.open(tables.RECORDS), saved)
+        threshold = saved["fit"]["threshold"]
+    return Judging(
+        lake.con,
+        "judged_clusters",
+        numbered,
+        threshold=threshold,
+        scored=number_pairs(lake.con, lake.open(tables.LINKS), numbered),
+        sources=None if engine is None else numbered,
+        engine=engine,
+    )
 
 
 def _open(lake: Lakehouse, name: str, file: str) -> None:
@@ -58,30 +93,29 @@ def _open(lake: Lakehouse, name: str, file: str) -> None:
         raise SourceError(rule, got=f"no file {file}", hint="mend c360ml.toml")
     try:
         columns = lake.sql(f"from {_reader(path)}").columns
-        _check_columns(name, file, columns)
+        kinds = _DECISIONS if name == "labelled_pairs" and "decision" in columns else _COLUMNS[name]
+        _check_columns(kinds, file, columns)
         # Without the trim DuckDB 2.0 pushes the cast into the CSV reader, where a bad value is an error.
-        values = ", ".join(
-            f"try_cast(trim({column}::varchar) as {kind}) as {column}" for column, kind in _COLUMNS[name].items()
-        )
+        values = ", ".join(f"try_cast(trim({column}::varchar) as {kind}) as {column}" for column, kind in kinds.items())
         lake.rows(f"create or replace temp view judged_{name} as select {values} from {_reader(path)}")
         rows, *filled = lake.rows(f"select count(*), count(columns(*)) from judged_{name}")[0]
     except EngineError:
         raise SourceError(rule, got=f"{file}, which cannot be read", hint="export it again") from None
-    for column, count in zip(_COLUMNS[name], filled, strict=True):
+    for column, count in zip(kinds, filled, strict=True):
         if count < rows:
-            kind = "0 or 1" if column == "is_match" else "an id"
+            word = {"is_match": "0 or 1", "decision": "a decision"}.get(column, "an id")
             raise ColumnError(
-                f"{column} of {file} must be {kind} in each row",
+                f"{column} of {file} must be {word} in each row",
                 got=f"{rows - count} rows where it is not",
                 hint="mend those rows",
             )
 
 
-def _check_columns(name: str, file: str, columns: list[str]) -> None:
-    missing = [column for column in _COLUMNS[name] if column not in columns]
+def _check_columns(kinds: Mapping[str, str], file: str, columns: list[str]) -> None:
+    missing = [column for column in kinds if column not in columns]
     if missing:
         raise ColumnError(
-            f"{file} must have the columns {', '.join(_COLUMNS[name])}", got=f"columns {columns}", hint=f"add {missing}"
+            f"{file} must have the columns {', '.join(kinds)}", got=f"columns {columns}", hint=f"add {missing}"
         )
 
 

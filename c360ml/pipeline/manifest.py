@@ -1,9 +1,9 @@
 """What a run has done: a fingerprint per step, so that a rerun does only what depends on what changed.
 
-A step's fingerprint covers the version, its room's code, its tables' contracts, its settings and the fingerprints of
-the steps that wrote its input; the first step's covers the content of the source files. A step is fresh if its
-fingerprint is the recorded one and its tables are at the recorded Delta versions. The record is written after the
-step's last table, so that a run killed in a step does that step again.
+A step's fingerprint covers the version, its room's code, its tables' contracts, its settings, the files these name and
+the fingerprints of the steps that wrote its input; the first step's covers the content of the source files. A step is
+fresh if its fingerprint is the recorded one and its tables are at the recorded Delta versions. The record is written
+after the step's last table, so that a run killed in a step does that step again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class Manifest:
                 "tables": [_contract(table) for table in (*step.reads, *step.writes)],
                 "settings": {name: _plain(getattr(self.config, name)) for name in step.settings},
                 "inputs": [self.fingerprint(_by_name(name)) for name in writers],
-                "files": [] if step.reads else self._file_digests(),
+                "files": self._named_file_digests(step) if step.reads else self._file_digests(),
             }
             self._fingerprints[step.name] = _digest(json.dumps(parts, sort_keys=True, default=str).encode())
         return self._fingerprints[step.name]
@@ -55,6 +56,11 @@ class Manifest:
             for path in sorted(self.lake.folder.glob(source.files))
             if path.is_file()
         ]
+
+    def _named_file_digests(self, step: Step) -> list[list[str]]:
+        """Digests of the files that a step's settings `section.name` name, of those that are there."""
+        paths = {setting: self.lake.folder / attrgetter(setting)(self.config) for setting in step.files}
+        return [[setting, _file_digest(path)] for setting, path in paths.items() if path.is_file()]
 
     def is_fresh(self, step: Step) -> bool:
         """Whether a step's tables are what it would write again."""

@@ -18,7 +18,7 @@ from c360ml.customer_value import Valuation, value_transactions
 from c360ml.errors import C360Error, ColumnError
 from c360ml.identity import identify
 from c360ml.lakehouse import Lakehouse, connect
-from c360ml.linkage import LinkageModel, link_records
+from c360ml.linkage import Constraints, LinkageModel, link_records
 from c360ml.segments import KMeansSegmenter, RfmScorer
 from c360ml.sources import read_table
 from c360ml.standardize import standardize_records
@@ -61,6 +61,8 @@ def link_table(
     source: str | None = None,
     truth: str | None = None,
     threshold: float | None = None,
+    classes: str = "latent",
+    constraints: Constraints | None = None,
     say: Say = lambda message: None,
 ) -> LinkedTable:
     """Link a CSV, JSON or Parquet table of people; writes pairs, people, model and metrics below `out`.
@@ -73,6 +75,8 @@ def link_table(
         source: column that names the source of each row.
         truth: column with the true identity; only compared with, never read by the model.
         threshold: least match probability; without it the model's own.
+        classes: `latent` or `two`, see `LinkageModel`.
+        constraints: what one person may not hold, and reviewers' decisions.
         say: hears of progress.
 
     Raises:
@@ -87,7 +91,7 @@ def link_table(
         say("standardizing")
         _open_records(lake, standardize_records(rows.to_arrow_table(), id=id, columns=columns, source=source))
         true_ids = _true_ids(rows, id, truth) if truth else None
-        model = LinkageModel(threshold=threshold)
+        model = LinkageModel(threshold=threshold, classes=classes, constraints=constraints)
         summary = link_records(lake, model)
         say("identifying people and households")
         summary |= identify(lake, Config())

@@ -31,7 +31,7 @@ Summary = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its work, the tables it reads and writes, and the config sections it heeds."""
+    """One step: its work, the tables it reads and writes, the config sections it heeds, settings that name files."""
 
     name: str
     title: str
@@ -39,6 +39,7 @@ class Step:
     reads: tuple[Table, ...]
     writes: tuple[Table, ...]
     settings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 STEPS = (
@@ -83,7 +84,15 @@ STEPS = (
         ),
         ("project",),
     ),
-    Step("link", "Link records", linkage.link, (tables.RECORDS,), (tables.LINKS, tables.CLUSTERS), ("linkage",)),
+    Step(
+        "link",
+        "Link records",
+        linkage.link,
+        (tables.RECORDS,),
+        (tables.LINKS, tables.CLUSTERS),
+        ("linkage",),
+        ("linkage.reviewed_pairs",),
+    ),
     Step(
         "identify",
         "Identify customers",
@@ -112,8 +121,19 @@ STEPS = (
         "segment",
         "Segment customers",
         segments.segment_customers,
-        (tables.GOLDEN_RECORDS, tables.CUSTOMER_ACTIVITY, tables.CUSTOMER_VALUE, tables.OBSERVATION),
-        (tables.CUSTOMER_SEGMENTS,),
+        (
+            tables.GOLDEN_RECORDS,
+            tables.INTERACTIONS,
+            tables.CUSTOMER_ACTIVITY,
+            tables.CUSTOMER_VALUE,
+            tables.OBSERVATION,
+        ),
+        (
+            tables.CUSTOMER_SEGMENTS,
+            tables.SEGMENT_TRENDS,
+            tables.SEGMENT_TRANSITIONS,
+            tables.RECOMMENDATIONS,
+        ),
         ("segments",),
     ),
     Step(

@@ -11,7 +11,8 @@ from c360ml.errors import ConfigError, NotFittedError
 from c360ml.lakehouse import same_kind
 from c360ml.segments.buyers import FEATURES, check_count, check_one, open_buyers
 from c360ml.segments.kmeans_choice import Matrix, choose, measure_candidates, nearest, refine
-from c360ml.segments.kmeans_names import name_clusters
+from c360ml.segments.kmeans_matching import describe_change, match_clusters, near
+from c360ml.segments.kmeans_names import carry_names, name_clusters
 from c360ml.segments.saved import opening, saved
 
 LEAST_CUSTOMERS = 10
@@ -74,7 +75,8 @@ class KMeansSegmenter:
     order of rows or the number of threads.
 
     Args:
-        k: number of clusters; without it 3 to 8, by silhouette among those stable under the bootstrap.
+        k: number of clusters; without it 3 to 10, by silhouette among those that come back on resampling and
+            are tighter than chance.
         seed: seed of starts and resamples.
 
     Attributes:
@@ -83,8 +85,10 @@ class KMeansSegmenter:
         limits_: least and greatest days, purchases and spend that are told apart: two rows of three.
         centres_: their centres in standardised logarithms.
         profiles_: what is typical of each cluster (geometric means within limits), and its share of fitted buyers.
-        diagnostics_: for each k tried silhouette, bootstrap agreement, smallest share, stable or not.
-        is_stable_: whether the chosen k is stable; a single segment is.
+        diagnostics_: for each k tried silhouette, gap, bootstrap agreement, smallest share, stable, supported or not.
+        is_stable_: whether the chosen k is stable and supported; a single segment is.
+        change_: how far a refit agrees with the fit before: adjusted Rand index, share of customers who stay,
+            clusters that keep their name; None for a first fit.
 
     >>> import pandas as pd
     >>> buyers = pd.DataFrame({"customer_id": range(60), "days_since_last_purchase": [5, 300, 900] * 20,
@@ -98,8 +102,13 @@ class KMeansSegmenter:
         self.k = k
         self.seed = seed
 
-    def fit(self, table: Any) -> KMeansSegmenter:
+    def fit(self, table: Any, previous: KMeansSegmenter | None = None) -> KMeansSegmenter:
         """Learn clusters from a table of customer_id, days_since_last_purchase, purchases, total_spend.
+
+        Args:
+            table: the buyers.
+            previous: an earlier fit. Its number of clusters stays unless only others are good, the search starts
+                from its centres, and a cluster that holds the same customers keeps its name.
 
         Raises:
             ConfigError: k is not a whole number from 2 to 26.
@@ -122,31 +131,41 @@ class KMeansSegmenter:
         spread = logarithms.std(axis=0)
         # Rounding leaves a spread of about 1e-16 where all values are equal.
         self.scales_ = np.where(spread > 1e-9, spread, 1.0)
-        self._find_clusters((logarithms - self.means_) / self.scales_)
+        points = (logarithms - self.means_) / self.scales_
+        start = self._own_scale(previous) if previous is not None and len(previous.centres_) > 1 else None
+        self._find_clusters(points, start)
+        self._describe(points)
+        self.change_: dict[str, Any] | None = None
+        if previous is not None and start is not None and self.k_ > 1:
+            self._follow(previous, features, points, start)
         return self
 
-    def _find_clusters(self, points: Matrix) -> None:
+    def _own_scale(self, previous: KMeansSegmenter) -> Matrix:
+        logarithms = previous.centres_ * previous.scales_ + previous.means_
+        return np.asarray((logarithms - self.means_) / self.scales_)
+
+    def _find_clusters(self, points: Matrix, start: Matrix | None) -> None:
         enough = len(points) >= LEAST_CUSTOMERS and len(np.unique(points, axis=0)) >= 4
         if self.k is None and not enough:
             self.diagnostics_: list[dict[str, Any]] = []
             self.is_stable_ = True
-            centres = np.zeros((1, len(FEATURES)))
-        else:
-            measured = measure_candidates(points, self.seed, self.k)
-            chosen = choose([candidate for candidate, _ in measured])
-            self.diagnostics_ = [{**asdict(candidate), "is_stable": candidate.is_stable} for candidate, _ in measured]
-            self.is_stable_ = chosen.is_stable
+            self.centres_ = np.zeros((1, len(FEATURES)))
+            return
+        measured = measure_candidates(points, self.seed, self.k)
+        chosen = choose([candidate for candidate, _ in measured], kept=None if start is None else len(start))
+        self.diagnostics_ = [{**asdict(candidate), "is_stable": candidate.is_stable} for candidate, _ in measured]
+        self.is_stable_ = chosen.is_good
+        if start is None or len(start) != chosen.k:
             start = next(centres for candidate, centres in measured if candidate == chosen)
-            centres = refine(points, start, self.seed)
-        self._describe(points, centres[np.lexsort((centres[:, 0], -centres[:, 1], -centres[:, 2]))])
+        centres = refine(points, start, self.seed)
+        self.centres_ = centres[np.lexsort((centres[:, 0], -centres[:, 1], -centres[:, 2]))]
 
-    def _describe(self, points: Matrix, centres: Matrix) -> None:
-        self.centres_ = centres
-        self.k_ = len(centres)
-        typical = np.expm1(centres * self.scales_ + self.means_)
-        self.names_ = name_clusters(centres, typical[:, 1]) if self.k_ > 1 else ["all buyers"]
-        shares = np.bincount(nearest(points, centres), minlength=self.k_) / len(points)
-        self.profiles_ = [
+    def _describe(self, points: Matrix) -> None:
+        self.k_ = len(self.centres_)
+        typical = np.expm1(self.centres_ * self.scales_ + self.means_)
+        self.names_ = name_clusters(self.centres_, typical[:, 1]) if self.k_ > 1 else ["all buyers"]
+        shares = np.bincount(nearest(points, self.centres_), minlength=self.k_) / len(points)
+        self.profiles_: list[dict[str, Any]] = [
             {
                 "kmeans_segment": name,
                 "share": float(share),
@@ -154,6 +173,17 @@ class KMeansSegmenter:
             }
             for name, share, middles in zip(self.names_, shares, typical, strict=True)
         ]
+
+    def _follow(self, previous: KMeansSegmenter, features: Matrix, points: Matrix, start: Matrix) -> None:
+        """Pair clusters with those of the fit before; those that stay near keep their name."""
+        old = nearest((previous._logarithms(features) - previous.means_) / previous.scales_, previous.centres_)
+        new = nearest(points, self.centres_)
+        pairs = match_clusters(old, new)
+        kept = near(pairs, self.centres_, start)
+        self.names_ = carry_names(self.names_, {place: previous.names_[at] for place, at in kept.items()})
+        for profile, name in zip(self.profiles_, self.names_, strict=True):
+            profile["kmeans_segment"] = name
+        self.change_ = describe_change(old, new, pairs, len(kept))
 
     def predict(self, table: Any) -> Any:
         """Add kmeans_segment, the name of the nearest centre; same kind of table, same order of rows.
@@ -215,6 +245,7 @@ class KMeansSegmenter:
             profiles=[dict(profile) for profile in self.profiles_],
             diagnostics=[dict(candidate) for candidate in self.diagnostics_],
             is_stable=self.is_stable_,
+            change=self.change_,
         )
 
     @classmethod
@@ -236,6 +267,7 @@ class KMeansSegmenter:
             segmenter.profiles_ = [dict(profile) for profile in content["profiles"]]
             segmenter.diagnostics_ = [dict(candidate) for candidate in content["diagnostics"]]
             segmenter.is_stable_ = bool(content["is_stable"])
+            segmenter.change_ = content.get("change")  # not known to releases before 0.2
         return segmenter
 
     def _logarithms(self, features: Matrix) -> Matrix:

@@ -2,8 +2,10 @@
 
 Thresholds follow the practice of bootstrap-based market segmentation (Dolnicar & Leisch 2010): a k is
 stable if refits on bootstrap samples agree with it (adjusted Rand index) on average and at worst, and if
-no cluster is a handful of outliers. Among the stable, the simplest within one standard error of the best
-silhouette wins.
+no cluster is a handful of outliers. It is supported if its gap statistic (Tibshirani, Walther & Hastie 2001:
+how much tighter its clusters are than those of points spread evenly over a box) is not below
+that of any smaller k, one cluster included, by more than its standard error. Among the stable and supported,
+the simplest within one standard error of the best silhouette wins.
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +26,11 @@ from c360ml.errors import DataError
 
 Matrix = NDArray[np.float64]
 
-CANDIDATES = range(3, 9)
+CANDIDATES = range(3, 11)
 LEAST_MEAN_ARI, LEAST_ARI, LEAST_SHARE = 0.85, 0.75, 0.02
 _CHOICE_ROWS, _SILHOUETTE_ROWS = 10_000, 5_000
 _STARTS, _REFITS, _REFIT_STARTS = 4, 10, 2
+_EVEN_CLOUDS = 5
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,14 @@ class Candidate:
     ari_mean: float
     ari_least: float
     smallest_share: float
+    gap: float
+    gap_standard_error: float
+    is_supported: bool = True
+
+    @property
+    def is_good(self) -> bool:
+        """Tell whether the clusters are stable and tighter than chance."""
+        return self.is_stable and self.is_supported
 
     @property
     def is_stable(self) -> bool:
@@ -62,24 +74,42 @@ def measure_candidates(points: Matrix, seed: int, k: int | None) -> list[tuple[C
         )
     asked = [k] if k is not None else [one for one in CANDIDATES if one <= min(most, len(points) // 3)]
     with _one_silent_thread():
-        return [_measure(points, one, seed) for one in asked]
+        clouds = _even_clouds(points, seed)
+        gap_of_one, _ = _gap(points, clouds, 1, float(((points - points.mean(axis=0)) ** 2).sum()), seed)
+        return mark_supported([_measure(points, one, seed, clouds) for one in asked], gap_of_one)
 
 
-def choose(candidates: list[Candidate]) -> Candidate:
-    """Take the fewest clusters within one standard error of the best silhouette among the stable.
+def mark_supported(measured: list[tuple[Candidate, Matrix]], gap_of_one: float) -> list[tuple[Candidate, Matrix]]:
+    """Mark which numbers of clusters, ascending, have a gap not below that of a smaller one."""
+    greatest_below = accumulate((one.gap for one, _ in measured), max, initial=gap_of_one)
+    return [
+        (replace(one, is_supported=one.gap + one.gap_standard_error >= least), centres)
+        for (one, centres), least in zip(measured, greatest_below, strict=False)
+    ]
 
-    Where none is stable the most repeatable is taken; its `is_stable` says so.
 
-    >>> three, five = Candidate(3, 0.50, 0.01, 0.98, 0.96, 0.11), Candidate(5, 0.505, 0.01, 0.98, 0.95, 0.06)
-    >>> choose([three, five]).k
-    3
+def choose(candidates: list[Candidate], kept: int | None = None) -> Candidate:
+    """Take the fewest clusters within one standard error of the best silhouette among the good.
+
+    Where none is stable and supported the one of an earlier fit is taken, or else the most repeatable; its
+    `is_good` says so.
+
+    Args:
+        candidates: what was measured.
+        kept: number of clusters of an earlier fit, which stays unless others are good and it is not.
+
+    >>> three = Candidate(3, 0.50, 0.01, 0.98, 0.96, 0.11, 2.08, 0.01)
+    >>> five = Candidate(5, 0.505, 0.01, 0.98, 0.95, 0.06, 2.20, 0.01)
+    >>> choose([three, five]).k, choose([three, five], kept=5).k
+    (3, 5)
     """
-    stable = [one for one in candidates if one.is_stable]
-    if not stable:
-        return max(candidates, key=lambda one: (one.ari_mean, -one.k))
-    best = max(stable, key=lambda one: one.silhouette)
+    good = [one for one in candidates if one.is_good]
+    if not good:
+        return max(candidates, key=lambda one: (one.k == kept, one.ari_mean, -one.k))
+    best = max(good, key=lambda one: one.silhouette)
     enough = best.silhouette - best.silhouette_standard_error
-    return min((one for one in stable if one.silhouette >= enough), key=lambda one: one.k)
+    fewest = min((one for one in good if one.silhouette >= enough), key=lambda one: one.k)
+    return next((one for one in good if one.k == kept), fewest)
 
 
 def refine(points: Matrix, centres: Matrix, seed: int) -> Matrix:
@@ -94,10 +124,11 @@ def nearest(points: Matrix, centres: Matrix) -> NDArray[np.intp]:
     return np.asarray(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2).argmin(axis=1))
 
 
-def _measure(points: Matrix, k: int, seed: int) -> tuple[Candidate, Matrix]:
+def _measure(points: Matrix, k: int, seed: int, clouds: list[Matrix]) -> tuple[Candidate, Matrix]:
     model = KMeans(k, n_init=_STARTS, random_state=seed).fit(points)
     labels = model.labels_
     silhouettes = silhouette_samples(points[:_SILHOUETTE_ROWS], labels[:_SILHOUETTE_ROWS])
+    gap, gap_standard_error = _gap(points, clouds, k, float(model.inertia_), seed)
     agreements = [_agreement(points, k, labels, draw) for draw in np.random.SeedSequence(seed).spawn(_REFITS)]
     candidate = Candidate(
         k=k,
@@ -106,8 +137,30 @@ def _measure(points: Matrix, k: int, seed: int) -> tuple[Candidate, Matrix]:
         ari_mean=float(np.mean(agreements)),
         ari_least=float(np.min(agreements)),
         smallest_share=float(np.bincount(labels, minlength=k).min() / len(labels)),
+        gap=gap,
+        gap_standard_error=gap_standard_error,
     )
     return candidate, np.asarray(model.cluster_centers_, dtype=np.float64)
+
+
+def _even_clouds(points: Matrix, seed: int) -> list[Matrix]:
+    """Spread as many points evenly over the smaller of two boxes: that of the features or of the principal axes."""
+    middle = points.mean(axis=0)
+    principal = np.linalg.svd(points - middle, full_matrices=False)[2]
+    axes = min(
+        (np.eye(points.shape[1]), principal), key=lambda turn: np.prod(np.ptp((points - middle) @ turn.T, axis=0))
+    )
+    turned = (points - middle) @ axes.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    draws = np.random.SeedSequence([seed, _EVEN_CLOUDS]).spawn(_EVEN_CLOUDS)
+    return [np.random.default_rng(draw).uniform(low, high, turned.shape) @ axes + middle for draw in draws]
+
+
+def _gap(points: Matrix, clouds: list[Matrix], k: int, inertia: float, seed: int) -> tuple[float, float]:
+    """Compare the logarithm of the sum of squares within clusters with that of even clouds: gap, standard error."""
+    even = np.log([KMeans(k, n_init=1, random_state=seed).fit(cloud).inertia_ for cloud in clouds])
+    tight = np.log(max(inertia, np.finfo(np.float64).tiny * len(points)))
+    return float(even.mean() - tight), float(even.std() * np.sqrt(1 + 1 / len(clouds)))
 
 
 def _agreement(points: Matrix, k: int, labels: NDArray[np.int32], draw: np.random.SeedSequence) -> float:

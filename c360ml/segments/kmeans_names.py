@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,6 +30,22 @@ def name_clusters(centres: Matrix, typical_purchases: Sequence[float]) -> list[s
         if names[place] in twins:
             names[place] = f"{names[place]} {next(letters[names[place]])}"
     return names
+
+
+def carry_names(names: Sequence[str], carried: Mapping[int, str]) -> list[str]:
+    """Give clusters, by position, the name they had before; another of the same name gets the next letter.
+
+    >>> carry_names(["recent buyers", "lapsed buyers", "average buyers"], {1: "recent buyers"})
+    ['recent buyers B', 'recent buyers', 'average buyers']
+    """
+    told = [carried.get(place, name) for place, name in enumerate(names)]
+    taken = set(carried.values())
+    for place, name in enumerate(told):
+        if place not in carried:
+            free = (one for one in (name, *(f"{name} {letter}" for letter in string.ascii_uppercase[1:])))
+            told[place] = next(one for one in free if one not in taken)
+            taken.add(told[place])
+    return told
 
 
 def _name(centre: Matrix, typical_purchases: float) -> str:

@@ -17,13 +17,15 @@ from c360ml.lakehouse import connect
 from c360ml.standardize.addresses import add_address_parts
 from c360ml.standardize.dates import add_date, day_first_sql
 from c360ml.standardize.emails import add_emails
-from c360ml.standardize.names import add_names, metaphone
+from c360ml.standardize.name_forms import NICKNAMES, metaphone, name_forms
+from c360ml.standardize.name_notes import NAME_ROLES, is_odd, read_odd_name
+from c360ml.standardize.names import add_names
 from c360ml.standardize.phones import add_phone_parts, e164
 from c360ml.standardize.records import RECORD_COLUMNS, _gender, _national_id
 from c360ml.standardize.text import data_file, sql_text
 
 _GIVEN = "given_record"
-_LOOKUPS = ("nicknames.csv", "states.csv", "countries.csv")
+_LOOKUPS = (NICKNAMES, "states.csv", "countries.csv")
 _LITERAL = re.compile(r"(regexp_\w+)|'((?:[^']|'')*)'")
 _Record = Mapping[str, str | None]
 
@@ -64,6 +66,7 @@ class RecordStandardizer:
     def standardize(self, record: _Record) -> dict[str, str | None]:
         """Standardize a record given as role = text; gives the columns of `RECORD_COLUMNS`."""
         found: dict[str, str | None] = dict.fromkeys(RECORD_COLUMNS)
+        record = _without_odd_names(record)
         for name in ("emails", "names", "places", "dates", "national_ids", "genders"):
             found |= self._answer(name, record)
         found |= self._answer("phones", {"phone": record.get("phone"), "country": found["country"]})
@@ -79,6 +82,17 @@ class RecordStandardizer:
         values = ", ".join("null::varchar" if text is None else sql_text(text.replace("\0", " ")) for text in texts)
         row = self._con.execute(f"execute {part}({values})").fetchall()[0]
         return dict(zip(answers, row, strict=True))
+
+
+def _without_odd_names(record: _Record) -> _Record:
+    """Read the odd names of a record, as `read_odd_names` does for tables."""
+    given = {role: record.get(role) for role in NAME_ROLES}
+    odd = {role: read_odd_name(role, name) for role, name in given.items() if name is not None and is_odd(name)}
+    if not odd:
+        return record
+    maiden = [odd[role][1] for role in ("surname", "full_name") if role in odd]
+    found = {"maiden_name": next(filter(None, [given["maiden_name"], *maiden]), None)}
+    return {**record, **found, **{role: name for role, (name, _) in odd.items()}}
 
 
 def _dear_patterns(query: str) -> list[str]:
@@ -116,7 +130,7 @@ def _parts(country: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], st
     dates = dates.replace(
         day_first_sql(_GIVEN, "date_of_birth", country), f"select 'records' as source, {day_first} as day_first"
     )
-    names = ("full_name", "given_name", "middle_name", "surname", "suffix")
+    names = (*NAME_ROLES, "suffix")
     places = ("street_number", "unit", "city", "state", "postcode", "country")
     return {
         "emails": (("email",), ("email", "email_kind"), add_emails(_GIVEN)),
@@ -139,15 +153,15 @@ def _parts(country: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], st
 
 def _finished(found: dict[str, str | None]) -> dict[str, str | None]:
     """Add what whole tables look up for distinct values: numbered phones, abbreviated streets, sounds of names."""
-    nicknames, street_words = _dictionary("nicknames.csv"), _dictionary("street_words.csv")
+    nicknames, street_words = _dictionary(NICKNAMES), _dictionary("street_words.csv")
     text, given, surname = found["phone_text"], found["given_name"], found["surname"]
     if found["phone"] is None and text is not None:
         found["phone"] = e164(text, found["phone_country"] or "")
     street = found["street_text"]
     found["street"] = None if street is None else " ".join(street_words.get(word, word) for word in street.split(" "))
-    canonical = None if given is None else nicknames.get(given, given)
-    found["given_name_canonical"] = canonical
-    found["given_name_phonetic"] = None if canonical is None else metaphone(canonical)
+    if given is not None:
+        formals, canonical, sound = name_forms(nicknames.get(given, given))
+        found |= {"given_name_formals": formals, "given_name_canonical": canonical, "given_name_phonetic": sound}
     found["surname_phonetic"] = None if surname is None else metaphone(surname)
     return {column: found[column] for column in RECORD_COLUMNS}
 

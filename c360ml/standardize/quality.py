@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from c360ml.lakehouse import Lakehouse
+from c360ml.standardize.latin_letters import FOREIGN_LETTER
+from c360ml.standardize.name_notes import TWO_PEOPLE
+from c360ml.standardize.text import sql_text
 from c360ml.tables import SOURCE_QUALITY
 
 QUALITY_WEIGHTS = (
@@ -29,6 +32,13 @@ _PLACEHOLDERS = {
     "phone": "phone_raw is not null and phone is null",
     "address": "address_raw is not null and street is null",
     "date_of_birth": "date_of_birth_raw is not null and date_of_birth is null",
+}
+
+_ODD_NAMES = {
+    "two_people": f"regexp_matches(name_raw, {sql_text(TWO_PEOPLE)}) and name_raw not ilike '% of %'",
+    "digits": "regexp_matches(name_raw, '[0-9]')",
+    "maiden_name": "maiden_name is not null",
+    "other_script": f"regexp_matches(name_raw, {sql_text(FOREIGN_LETTER)})",
 }
 
 
@@ -77,3 +87,9 @@ def count_placeholders(lake: Lakehouse) -> dict[str, int]:
     """Count the records whose field was filled, but with nothing usable."""
     counts = ", ".join(f"count(*) filter ({filled})" for filled in _PLACEHOLDERS.values())
     return dict(zip(_PLACEHOLDERS, lake.rows(f"select {counts} from silver.records")[0], strict=True))
+
+
+def count_odd_names(lake: Lakehouse) -> dict[str, int]:
+    """Count the records whose name holds more than a name in Latin letters."""
+    counts = ", ".join(f"count(*) filter ({odd})" for odd in _ODD_NAMES.values())
+    return dict(zip(_ODD_NAMES, lake.rows(f"select {counts} from silver.records")[0], strict=True))

@@ -12,7 +12,9 @@ from c360ml.lakehouse import as_relation, connect, same_kind
 from c360ml.standardize.addresses import add_address_parts, lost_zeros, street_names
 from c360ml.standardize.dates import add_date
 from c360ml.standardize.emails import add_emails
-from c360ml.standardize.names import add_names, sound_names
+from c360ml.standardize.name_forms import sound_names
+from c360ml.standardize.name_notes import read_odd_names
+from c360ml.standardize.names import add_names
 from c360ml.standardize.phones import add_phone_parts, number_phones
 from c360ml.standardize.text import not_placeholder, sql_list, trimmed, words
 
@@ -20,15 +22,15 @@ if TYPE_CHECKING:
     import duckdb
 
 ROLES = (
-    "full_name", "given_name", "middle_name", "surname", "suffix", "email", "phone", "date_of_birth", "national_id",
-    "address", "street_number", "street", "unit", "city", "state", "postcode", "country", "gender",
+    "full_name", "given_name", "middle_name", "surname", "maiden_name", "suffix", "email", "phone", "date_of_birth",
+    "national_id", "address", "street_number", "street", "unit", "city", "state", "postcode", "country", "gender",
 )  # fmt: skip
 """What a column of a table of people can be; any other is `attribute:NAME`."""
 
 RECORD_COLUMNS = (
-    "full_name", "given_name", "middle_name", "surname", "suffix", "given_name_canonical", "given_name_phonetic",
-    "surname_phonetic", "email", "email_kind", "phone", "date_of_birth", "national_id", "gender", "street_number",
-    "street", "unit", "city", "state", "postcode", "country",
+    "full_name", "given_name", "middle_name", "surname", "maiden_name", "suffix", "given_name_canonical",
+    "given_name_formals", "given_name_phonetic", "surname_phonetic", "email", "email_kind", "phone", "date_of_birth",
+    "national_id", "gender", "street_number", "street", "unit", "city", "state", "postcode", "country",
 )  # fmt: skip
 """The standardized columns, all of them text."""
 
@@ -149,6 +151,7 @@ def standardized(con: duckdb.DuckDBPyConnection, rows: str, country: str) -> Ite
         country: ISO 3166 code assumed where a row names no country.
     """
     parts, made = "record_parts", ["record_parts", "record_streets"]
+    read_odd_names(con, rows, "record_odd_names")
     con.execute(f"create or replace temp table {parts} as {_parts(rows, country)}").fetchall()
     con.execute(f"create or replace temp table record_streets as {street_names(parts)}").fetchall()
     number_phones(con, parts, "record_phones")
@@ -160,6 +163,7 @@ def standardized(con: duckdb.DuckDBPyConnection, rows: str, country: str) -> Ite
             con.execute(f"drop table if exists {name}").fetchall()
         con.unregister("record_phones")
         con.unregister("record_names")
+        con.unregister("record_odd_names")
 
 
 def _parts(rows: str, country: str) -> str:
@@ -169,7 +173,7 @@ def _parts(rows: str, country: str) -> str:
         select * from {rows} cross join ({lost_zeros(rows)})
     ),
     with_emails as ({add_emails("given")}),
-    with_names as ({add_names("with_emails")}),
+    with_names as ({add_names("with_emails", "record_odd_names")}),
     with_address as ({add_address_parts("with_names", country)}),
     with_phones as ({add_phone_parts("with_address", country)}),
     with_dates as ({add_date("with_phones", "date_of_birth", country)})
@@ -211,6 +215,7 @@ def _joined(parts: str) -> str:
         ),
         street,
         g.canonical as given_name_canonical,
+        g.formals as given_name_formals,
         g.canonical_phonetic as given_name_phonetic,
         s.name_phonetic as surname_phonetic
     from {parts} p

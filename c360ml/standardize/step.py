@@ -13,7 +13,7 @@ from c360ml.standardize.interactions import (
     write_purchases,
     write_services,
 )
-from c360ml.standardize.quality import count_placeholders, write_source_quality
+from c360ml.standardize.quality import count_odd_names, count_placeholders, write_source_quality
 
 
 def standardize(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -22,7 +22,8 @@ def standardize(lake: Lakehouse, config: Config) -> dict[str, Any]:
     Returns:
         records, purchases, services, digital_events, campaigns, campaign_sends: rows written;
         undated_*: rows left out because their day could not be read; quality_score_by_source: mean
-        score; placeholders: records by field whose value was filled, but with nothing usable.
+        score; placeholders: records by field whose value was filled, but with nothing usable; odd_names:
+        records whose name holds two people (the first is kept), digits, a maiden name, or another script.
     """
     lake.say("records")
     records = write_records(lake, config)
@@ -40,4 +41,5 @@ def standardize(lake: Lakehouse, config: Config) -> dict[str, Any]:
         **counts,
         "quality_score_by_source": dict(scores),
         "placeholders": count_placeholders(lake),
+        "odd_names": count_odd_names(lake),
     }

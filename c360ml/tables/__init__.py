@@ -19,6 +19,9 @@ from c360ml.tables.gold import (
     CUSTOMER_VALUE,
     INTERACTIONS,
     OBSERVATION,
+    RECOMMENDATIONS,
+    SEGMENT_TRANSITIONS,
+    SEGMENT_TRENDS,
 )
 from c360ml.tables.silver import (
     CAMPAIGN_SENDS,
@@ -61,6 +64,9 @@ ALL: tuple[Table, ...] = (
     CUSTOMER_ACTIVITY,
     CUSTOMER_VALUE,
     CUSTOMER_SEGMENTS,
+    SEGMENT_TRENDS,
+    SEGMENT_TRANSITIONS,
+    RECOMMENDATIONS,
     CAMPAIGN_RESULTS,
     CUSTOMER_360,
 )
@@ -88,8 +94,11 @@ __all__ = [
     "LINKS",
     "OBSERVATION",
     "PURCHASES",
+    "RECOMMENDATIONS",
     "RECORDS",
     "SALES",
+    "SEGMENT_TRANSITIONS",
+    "SEGMENT_TRENDS",
     "SERVICES",
     "SERVICE_ROWS",
     "SOURCE_QUALITY",

@@ -44,6 +44,7 @@ CUSTOMERS = table(
     given_name    VARCHAR      * first name
     middle_name   VARCHAR      * middle name or initial
     surname       VARCHAR      * last name
+    maiden_name   VARCHAR      * former last name
     suffix        VARCHAR      * Jr, Sr, III
     email         VARCHAR      * e-mail address
     phone         VARCHAR      * telephone number

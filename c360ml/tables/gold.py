@@ -88,6 +88,58 @@ CUSTOMER_SEGMENTS = table(
     kmeans_segment VARCHAR     named KMeans cluster; PROSPECT without purchase
     behaviour_segment VARCHAR  OMNICHANNEL, BUYER, SERVICE_LOYAL, DIGITAL, INACTIVE
     value_tier    VARCHAR      VIP, PREMIUM, STANDARD, ACTIVE, SERVICE_ONLY, ENGAGED, PROSPECT
+    action_segment VARCHAR     what to do: RFM crossed with probability alive and value; see gold.recommendations
+    preferred_channel VARCHAR  DEALER, SERVICE, WEB, APP, EMAIL or SOCIAL: most days of contact; null without any
+    preferred_brand VARCHAR    brand bought most: first word of the product; null without purchase
+    preferred_model VARCHAR    product bought most; null without purchase
+    service_loyalty VARCHAR    LOYAL, OCCASIONAL, LAPSED or NONE
+    engagement_band VARCHAR    HIGH, MEDIUM, LOW or NONE
+""",
+)
+SEGMENT_TRENDS = table(
+    "gold.segment_trends",
+    key="run kind segment",
+    about="Size and value of every segment at each run that moved customers or value.",
+    columns="""
+    run           BIGINT       number of the run, from 1; a rerun of unchanged input adds none
+    observed_on   DATE         end of observation of the run
+    segments_version BIGINT    Delta version of gold.customer_segments that the run wrote
+    kind          VARCHAR      column of gold.customer_segments
+    segment       VARCHAR      the segment
+    customers     BIGINT       customers in it
+    historical_value DOUBLE    their spend so far, net of refunds
+    projected_value DOUBLE     their discounted spend expected within the horizon
+""",
+)
+SEGMENT_TRANSITIONS = table(
+    "gold.segment_transitions",
+    key="run kind from_segment to_segment",
+    about="Customers by segment at the run before and at this run.",
+    columns="""
+    run           BIGINT       number of the run, as in gold.segment_trends; the first has no transitions
+    observed_on   DATE         end of observation of the run
+    kind          VARCHAR      column of gold.customer_segments
+    from_segment  VARCHAR      segment at the run before; (new) if the customer was not there
+    to_segment    VARCHAR      segment at this run; (gone) if the customer is no longer there
+    customers     BIGINT       customers who went this way, or stayed
+""",
+)
+RECOMMENDATIONS = table(
+    "gold.recommendations",
+    key="kind segment",
+    about="What to do with each segment, the rule that says so, and the project's figures.",
+    columns="""
+    kind          VARCHAR      action_segment or rfm_segment
+    segment       VARCHAR      the segment
+    recommendation VARCHAR     what to do
+    rule          VARCHAR      rule by which a customer is in the segment, with the run's cut points
+    evidence      VARCHAR      the segment's figures in words
+    customers     BIGINT       customers in it
+    contactable   BIGINT       those of them who consent to be contacted
+    main_channel  VARCHAR      preferred channel of most of them; null without any contact
+    historical_value DOUBLE    their spend so far, net of refunds
+    projected_value DOUBLE     their discounted spend expected within the horizon
+    mean_probability_alive DOUBLE mean probability of still being a customer; null without forecast
 """,
 )
 CAMPAIGN_RESULTS = table(
@@ -155,5 +207,11 @@ CUSTOMER_360 = table(
     kmeans_segment VARCHAR     named KMeans cluster
     behaviour_segment VARCHAR  behavioural segment
     value_tier    VARCHAR      value tier
+    action_segment VARCHAR     what to do; see gold.recommendations
+    preferred_channel VARCHAR  channel with most days of contact
+    preferred_brand VARCHAR    brand bought most
+    preferred_model VARCHAR    product bought most
+    service_loyalty VARCHAR    LOYAL, OCCASIONAL, LAPSED or NONE
+    engagement_band VARCHAR    HIGH, MEDIUM, LOW or NONE
 """,
 )

@@ -14,8 +14,10 @@ RECORDS = table(
     given_name    VARCHAR      * first name
     middle_name   VARCHAR      * middle names or initials
     surname       VARCHAR      * last name
+    maiden_name   VARCHAR      * former last name
     suffix        VARCHAR      * generational suffix: jr, sr, ii, iii, iv
     given_name_canonical VARCHAR * formal name of a nickname: bob -> robert
+    given_name_formals   VARCHAR * all formal names that the first name may stand for: alex -> alexander alexandra
     given_name_phonetic  VARCHAR * metaphone of the canonical first name
     surname_phonetic     VARCHAR * metaphone of the last name
     email         VARCHAR      * lower case, plus tag cut, Gmail dots dropped; null if a placeholder

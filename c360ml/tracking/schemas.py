@@ -24,6 +24,7 @@ class RawRecord(Taken):
     given_name: str | None = None
     middle_name: str | None = None
     surname: str | None = None
+    maiden_name: str | None = None
     suffix: str | None = None
     email: str | None = None
     phone: str | None = None

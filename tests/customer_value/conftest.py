@@ -7,7 +7,7 @@ import numpy
 import pandas
 import pytest
 
-from c360ml.customer_value import BgNbd, GammaGamma, purchase_history
+from c360ml.customer_value import BgNbd, GammaGamma, MbgNbd, ParetoNbd, purchase_history
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +34,30 @@ def bgnbd(calibration):
 def gamma_gamma(calibration):
     """Gamma-Gamma fitted to the calibration period."""
     return GammaGamma().fit(calibration)
+
+
+@pytest.fixture(scope="session")
+def mbgnbd(calibration):
+    """MBG/NBD fitted to the calibration period."""
+    return MbgNbd().fit(calibration)
+
+
+@pytest.fixture(scope="session")
+def paretonbd(calibration):
+    """Pareto/NBD fitted to the calibration period."""
+    return ParetoNbd().fit(calibration)
+
+
+@pytest.fixture(scope="session")
+def with_params():
+    """Make a model with given parameters, as if it were fitted."""
+
+    def make(cls, params):
+        content = {"model": cls.kind, "format": 1, "settings": {}, "params": params, "log_likelihood": 0.0}
+        nothing = numpy.zeros((len(params), len(params))).tolist()
+        return cls.from_dict(content | {"covariance": nothing, "customers": 1, "independence": {}})
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -2,104 +2,18 @@
 
 import json
 
-import mpmath
 import numpy
 import pandas
 import pyarrow
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as some
 from pytest import approx
 
 from c360ml.customer_value import BgNbd
-from c360ml.customer_value import bg_nbd_formulas as formulas
 from c360ml.errors import ColumnError, DataError, FitError, ModelError, NotFittedError
 from c360ml.lakehouse import as_relation, connect
 
 PARAMS = (0.243, 4.414, 0.793, 2.426)
 HISTORY = ["repeat_purchases", "first_to_last_purchase_weeks", "age_weeks"]
-
-
-def exact_expectation(params, x, t_x, age, weeks):
-    """Expected purchases as the paper has them, in 50 digits."""
-    with mpmath.workdps(50):
-        r, alpha, a, b = (mpmath.mpf(value) for value in params)
-        a += mpmath.mpf("1e-25") if a == 1 else 0
-        b += mpmath.mpf("1e-25") if a + b == 1 else 0
-        z = weeks / (alpha + age + weeks)
-        series = mpmath.hyp2f1(r + x, b + x, a + b + x - 1, z)
-        if_alive = (a + b + x - 1) / (a - 1) * (1 - (1 - z) ** (r + x) * series)
-        odds = a / (b + x - 1) * ((alpha + age) / (alpha + t_x)) ** (r + x) if x else 0
-        return float(if_alive / (1 + odds))
-
-
-def ours(params, x, t_x, age, weeks):
-    """Expected purchases as we work them out."""
-    xs, t_xs, ages = (numpy.array([float(value)]) for value in (x, t_x, age))
-    if_alive = formulas.expected_if_alive(params, xs, ages, weeks)
-    return (if_alive * formulas.probability_alive(params, xs, t_xs, ages))[0]
-
-
-@pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("a", [0.05, 0.3, 0.793, 0.9899, 0.991, 1.0, 1 + 1e-9, 1.009, 1.3, 8.0])
-@pytest.mark.parametrize("b", [0.2, 0.7, 2.426, 30.0])
-@pytest.mark.parametrize("customer", [(0, 0, 0), (0, 0, 39), (1, 39, 39), (30, 5, 39), (3000, 39, 39)])
-def test_expectation_is_exact(a, b, customer):
-    """Expected purchases agree with 50 digits, also at a near 1, a + b <= 1, x = 0, x = 3000 and t_x = T."""
-    for weeks in (1 / 7, 52.0, 520.0):
-        exact = exact_expectation((0.243, 4.414, a, b), *customer, weeks)
-
-        assert ours((0.243, 4.414, a, b), *customer, weeks) == approx(exact, rel=1e-9, abs=1e-300)
-
-
-def test_expectation_where_lifetimes_has_none():
-    """Expected purchases are finite where a + b < 1 makes the plain form take the log of a negative."""
-    assert ours((0.5, 5.0, 0.2, 0.3), 0, 0, 30, 20) == approx(
-        exact_expectation((0.5, 5.0, 0.2, 0.3), 0, 0, 30, 20), rel=1e-10
-    )
-
-
-@given(
-    x=some.integers(1, 5000),
-    share=some.floats(0.001, 1),
-    age=some.floats(0.1, 2000),
-    weeks=some.floats(0, 2000),
-    a=some.floats(0.01, 20),
-    b=some.floats(0.01, 50),
-)
-@settings(max_examples=200, deadline=None)
-def test_predictions_are_possible(x, share, age, weeks, a, b):
-    """A probability alive lies between 0 and 1, and expected purchases are finite and grow with time."""
-    params = (0.243, 4.414, a, b)
-    xs, t_xs, ages = (numpy.array([value]) for value in (float(x), age * share, age))
-
-    assert 0 <= formulas.probability_alive(params, xs, t_xs, ages)[0] <= 1
-    sooner, later = (formulas.expected_if_alive(params, xs, ages, t)[0] for t in (weeks, weeks * 1.1 + 1))
-    assert 0 <= sooner <= later < numpy.inf
-
-
-def test_gradient_is_that_of_the_log_likelihood(calibration):
-    """The analytic gradient agrees with finite differences."""
-    columns = [calibration[name].to_numpy(float) for name in HISTORY]
-    histories = formulas.Histories.of(*columns, numpy.ones(len(calibration)))
-    params = numpy.array(PARAMS) * 1.3
-    _, gradient = formulas.log_likelihood(tuple(params), histories)
-
-    for place, side in enumerate(numpy.diag(params * 1e-6)):
-        up, _ = formulas.log_likelihood(tuple(params + side), histories)
-        down, _ = formulas.log_likelihood(tuple(params - side), histories)
-        assert gradient[place] == approx((up - down) / (2 * side[place]), rel=1e-5)
-
-
-def test_purchase_counts_add_up():
-    """Probabilities of all purchase counts add up to 1, and their mean is the expectation."""
-    model = BgNbd(penalty=0)
-    model._learn(numpy.array(PARAMS), numpy.eye(4), 0.0, 1.0)
-    counts = numpy.arange(3000)
-    probabilities = model.pmf(counts, 39)
-
-    assert probabilities.sum() == approx(1, abs=1e-9)
-    assert probabilities @ counts == approx(float(model.expected_purchases_new(39)), rel=1e-7)
 
 
 def test_weights_count_customers(calibration, bgnbd):

@@ -5,7 +5,7 @@ import pytest
 from pytest import approx
 
 from c360ml.customer_value import customer_lifetime_value
-from c360ml.customer_value.bg_nbd import WEEKS_PER_YEAR
+from c360ml.customer_value.purchase_model import WEEKS_PER_YEAR
 from c360ml.errors import DataError
 
 

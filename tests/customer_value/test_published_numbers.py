@@ -9,27 +9,9 @@ import pytest
 from pytest import approx
 
 from c360ml.customer_value import BgNbd, GammaGamma, holdout_backtest
-from c360ml.customer_value.bg_nbd_formulas import Histories, log_likelihood
 
 BTYD = {"r": 0.2425967, "alpha": 4.413659, "a": 0.7929869, "b": 2.426164}
 FHL = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
-
-
-def with_params(cls, params):
-    """Make a model with given parameters."""
-    count = len(params)
-    return cls.from_dict(
-        {
-            "model": cls.kind,
-            "format": 1,
-            "settings": {},
-            "params": params,
-            "covariance": numpy.zeros((count, count)).tolist(),
-            "log_likelihood": 0.0,
-            "customers": 1,
-            "independence": {},
-        }
-    )
 
 
 def history_row(x, t_x, age):
@@ -130,7 +112,7 @@ def test_expected_purchases_of_the_example_customer(bgnbd):
     assert bgnbd.probability_alive(customer) == approx([0.7266], abs=0.00005)
 
 
-def test_customer_1516_of_btyd():
+def test_customer_1516_of_btyd(with_params):
     """BTYD prints expectation and probability alive of customer 1516."""
     model = with_params(BgNbd, BTYD)
     customer = history_row(26, 30 + 6 / 7, 31)
@@ -141,14 +123,14 @@ def test_customer_1516_of_btyd():
 
 
 @pytest.mark.parametrize(("x", "printed"), [(10, 0.3474606), (15, 0.04283391), (20, 0.004158973), (25, 0.0003583685)])
-def test_increasing_frequency_paradox(x, printed):
+def test_increasing_frequency_paradox(with_params, x, printed):
     """BTYD prints four expectations that fall with x, for customers not seen since week 20."""
     model = with_params(BgNbd, BTYD)
 
     assert model.expected_purchases(52, history_row(x, 20, 39)) == approx([printed], rel=2e-7)
 
 
-def test_probability_of_purchase_counts():
+def test_probability_of_purchase_counts(with_params):
     """FHL's spreadsheet prints the distribution of purchase counts."""
     model = with_params(BgNbd, FHL)
     printed = [0.0019995214, 0.0015170236, 0.0011633150, 0.0009003148, 0.0007023638]
@@ -160,12 +142,11 @@ def test_probability_of_purchase_counts():
 
 
 @pytest.mark.parametrize(("x", "t_x", "printed"), [(0, 0, -0.59947382), (200, 38, 100.7957)])
-def test_log_likelihood_of_one_customer(x, t_x, printed):
+def test_log_likelihood_of_one_customer(with_params, x, t_x, printed):
     """Note 027 prints the log-likelihood of single customers, where the plain form overflows."""
-    row = [numpy.array([float(value)]) for value in (x, t_x, 40, 1)]
-    total, _ = log_likelihood((0.25, 4.0, 0.80, 2.50), Histories.of(*row))
+    model = with_params(BgNbd, {"r": 0.25, "alpha": 4.0, "a": 0.80, "b": 2.50})
 
-    assert total == approx(printed, abs=0.00005)
+    assert model.log_likelihood(history_row(x, t_x, 40)) == approx(printed, abs=0.00005)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +168,7 @@ def test_weekly_tracking(backtest, week, actual, printed, digit):
     assert row["expected_cumulative"] == approx(printed, abs=digit)
 
 
-def test_weekly_tracking_of_btyd(calibration):
+def test_weekly_tracking_of_btyd(with_params, calibration):
     """BTYD prints the expected cumulative repeat purchases of weeks 20 to 25 at its parameters."""
     since_start = (calibration.first_purchase_on - calibration.first_purchase_on.min()).dt.days.to_numpy()
     model = with_params(BgNbd, BTYD)

@@ -1,5 +1,7 @@
 """What is compared, and how alike two values are."""
 
+import math
+
 import duckdb
 import pytest
 
@@ -11,8 +13,11 @@ COLUMNS = (
     "record_id",
     "given_name",
     "given_name_canonical",
+    "given_name_formals",
     "surname",
+    "maiden_name",
     "middle_name",
+    "suffix",
     "email",
     "phone",
     "date_of_birth",
@@ -60,12 +65,68 @@ def labels_of_pair(left: dict[str, str], right: dict[str, str]) -> dict[str, str
             "nickname",
         ),
         (
+            "given_name",
+            {
+                "given_name": "chris",
+                "given_name_canonical": "christopher",
+                "given_name_formals": "christopher christina",
+            },
+            {"given_name": "tina", "given_name_canonical": "martina", "given_name_formals": "martina christina"},
+            "nickname",
+        ),
+        (
+            "given_name",
+            {"given_name": "j", "given_name_canonical": "j", "given_name_formals": "j"},
+            {"given_name": "j", "given_name_canonical": "j", "given_name_formals": "j"},
+            "initial",
+        ),
+        (
+            "given_name",
+            {"given_name": "j", "middle_name": "robert"},
+            {"given_name": "robert"},
+            "middle name of the other",
+        ),
+        ("given_name", {"given_name": "jo", "middle_name": "marianne"}, {"given_name": "jomarianne"}, "spelled alike"),
+        (
+            "surname",
+            {"surname": "jones", "maiden_name": "smith"},
+            {"surname": "smith"},
+            "maiden or middle name of the other",
+        ),
+        (
+            "surname",
+            {"surname": "thomas", "middle_name": "meyer"},
+            {"surname": "meyer"},
+            "maiden or middle name of the other",
+        ),
+        (
+            "surname",
+            {"surname": "jones", "maiden_name": "smith"},
+            {"surname": "lee", "maiden_name": "smith"},
+            "same maiden name",
+        ),
+        ("surname", {"surname": "smith jones"}, {"surname": "jones"}, "part of the other"),
+        ("surname", {"surname": "lopez garcia"}, {"surname": "perez lopez"}, "a part in common"),
+        ("surname", {"surname": "von stein"}, {"surname": "von kramer"}, "different"),
+        ("surname", {"surname": "de la cruz"}, {"surname": "delacruz"}, "spelled alike"),
+        ("middle_name", {"middle_name": "alice"}, {"middle_name": "andrew"}, "same initial"),
+        ("middle_name", {"middle_name": "b"}, {"middle_name": "andrew"}, "different"),
+        ("middle_name", {"middle_name": "maria jose"}, {"middle_name": "jose"}, "a name in common"),
+        ("suffix", {"suffix": "jr"}, {"suffix": "sr"}, "different"),
+        ("suffix", {"suffix": "jr"}, {}, "missing"),
+        (
             "surname",
             {"given_name": "lee", "surname": "ann"},
             {"given_name": "ann", "surname": "lee"},
             "swapped with given name",
         ),
         ("surname", {"surname": "smith"}, {"surname": "garcia smith"}, "part of the other"),
+        (
+            "surname",
+            {"surname": "lawrence", "maiden_name": "smith"},
+            {"surname": "law rence", "maiden_name": "smith"},
+            "spelled alike",
+        ),
         ("middle_name", {"middle_name": "q"}, {"middle_name": "quincy"}, "initial"),
         ("date_of_birth", {"date_of_birth": "1980-02-01"}, {"date_of_birth": "1980-02-01"}, "same"),
         ("date_of_birth", {"date_of_birth": "1980-02-01"}, {"date_of_birth": "1980-02-11"}, "one slip"),
@@ -95,6 +156,15 @@ def test_shared_email_is_weaker_than_an_own_one():
     right = {"given_name": "bob", "email": "family@x.org"}
 
     assert "same, shared by a few" == labels_of_pair(left, right)["email"]
+
+
+def test_agreement_patterns_fit_an_integer():
+    """All comparisons at once, with ten attributes, number fewer patterns than a 64-bit integer holds."""
+    everything = {*COLUMNS, "full_name", "national_id", "gender", *(f"attribute_{number}" for number in range(10))}
+    comparisons = choose_comparisons(everything)
+
+    assert len(comparisons) == 22
+    assert math.prod(len(comparison.labels) + 1 for comparison in comparisons) < 2**63
 
 
 def test_every_comparison_has_distinct_labels():

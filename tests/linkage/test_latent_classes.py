@@ -6,45 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planted_patterns import ALL_PAIRS, COMPARISONS, PLANTED, planted_patterns
 
 from c360ml.errors import ModelError, NotFittedError
-from c360ml.linkage.comparisons import DATE_OF_BIRTH, EMAIL, GIVEN_NAME, STREET, SURNAME
+from c360ml.linkage.comparisons import EMAIL, SURNAME
 from c360ml.linkage.latent_classes import CLASS_NAMES, LatentClasses
-
-COMPARISONS = (GIVEN_NAME, SURNAME, DATE_OF_BIRTH, STREET, EMAIL)
-RECORDS = 1500
-ALL_PAIRS = RECORDS * (RECORDS - 1) / 2
-PLANTED = {
-    "person": (2000, (0.93, 0.95, 0.97, 0.85, 0.8)),
-    "household": (4000, (0.01, 0.95, 0.0005, 0.95, 0.15)),
-    "unrelated": (int(ALL_PAIRS) - 6000, (0.01, 0.003, 0.0005, 0.0001, 0.00001)),
-}
-
-
-def draw(rng, pairs, agreement, missing):
-    """Patterns of one kind of pair: full agreement with the given probability, else different, or missing."""
-    columns = []
-    for comparison, probability in zip(COMPARISONS, agreement, strict=True):
-        best = len(comparison.labels) - 1
-        digits = np.where(rng.random(pairs) < probability, best, 0)
-        columns.append(np.where(rng.random(pairs) < missing[comparison.name], -1, digits))
-    return np.stack(columns, axis=1)
-
-
-def blocked(digits):
-    """Blocking brings together pairs that agree on two things, or on birth, street or e-mail."""
-    agrees = digits > 0
-    return digits[(agrees.sum(axis=1) >= 2) | agrees[:, 2:].any(axis=1)]
 
 
 @pytest.fixture(scope="module")
 def planted():
     """Persons, households, and all unrelated pairs of a file, blocked; date of birth is mostly missing."""
-    rng = np.random.default_rng(5)
-    missing = {"given_name": 0.02, "surname": 0.02, "date_of_birth": 0.8, "street": 0.2, "email": 0.5}
-    kinds = [blocked(draw(rng, pairs, agreement, missing)) for pairs, agreement in PLANTED.values()]
-    kind = np.repeat(np.array(list(PLANTED)), [len(each) for each in kinds])
-    return np.concatenate(kinds), kind, draw(rng, 200_000, PLANTED["unrelated"][1], missing)
+    return planted_patterns(seed=5)
 
 
 def best_possible(digits):
@@ -122,11 +94,12 @@ def test_weights_are_the_log_odds_of_the_probabilities(planted):
 def test_counts_stand_for_repeated_pairs(planted):
     """Fitting on counted patterns equals fitting on the pairs one by one."""
     digits, _, random = planted
+    few = random[:20_000]
     one_by_one = LatentClasses(COMPARISONS).fit(
-        digits, np.ones(len(digits)), random, np.ones(len(random)), all_pairs=ALL_PAIRS
+        digits, np.ones(len(digits)), few, np.ones(len(few)), all_pairs=ALL_PAIRS
     )
 
-    assert np.allclose(fit(digits, random).levels_, one_by_one.levels_, atol=1e-8)
+    assert np.allclose(fit(digits, few).levels_, one_by_one.levels_, atol=1e-8)
 
 
 def test_json_round_trip_keeps_every_weight(planted):
@@ -166,3 +139,40 @@ def test_any_patterns_give_probabilities(rows):
 
     assert np.isfinite(probabilities).all()
     assert np.allclose(1.0, probabilities.sum(axis=1))
+
+
+def test_a_class_without_pairs_is_not_in_use(planted):
+    """Among pairs that are one person each, all other classes are dropped, and hold no pair."""
+    digits, kind, random = planted
+    model = fit(digits[kind == "person"], random)
+
+    assert ("person", "unrelated") == model.classes_in_use_
+    assert {"household": 0.0, "namesake": 0.0, "contact": 0.0}.items() <= model.pairs_by_class_.items()
+    assert model.class_probabilities(digits)[:, 1:4].max() < 1e-200
+
+
+def test_a_class_with_pairs_stays_in_use(planted):
+    """Planted households keep their class."""
+    digits, _, random = planted
+
+    assert {"person", "household", "unrelated"} <= set(fit(digits, random).classes_in_use_)
+
+
+def test_classes_that_cannot_be_told_apart_are_one():
+    """With a surname and an e-mail alone, a household looks as a person does, so there is no such class."""
+    digits = np.array([[1, 1], [1, 0], [0, 1], [0, 0]])
+    counts = np.array([500.0, 300.0, 200.0, 9000.0])
+    model = LatentClasses((SURNAME, EMAIL)).fit(digits, counts, digits[3:], counts[3:], all_pairs=1e6)
+
+    assert "household" not in model.classes_in_use_
+    assert any("cannot tell it from person" in each.finding for each in model.report_)
+
+
+def test_a_dropped_class_survives_json(planted):
+    """A model with a class not in use is the same after JSON, report and starts included."""
+    digits, kind, random = planted
+    model = fit(digits[kind == "person"], random)
+    again = LatentClasses.from_dict(COMPARISONS, json.loads(json.dumps(model.to_dict())))
+
+    assert model.to_dict() == again.to_dict()
+    assert np.array_equal(model.match_weights(digits), again.match_weights(digits))

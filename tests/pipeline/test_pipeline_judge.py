@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pandas as pd
 import pytest
 
 from c360ml import tables
 from c360ml.config import Config
-from c360ml.errors import ColumnError, SourceError
+from c360ml.errors import ColumnError, DataError, SourceError
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.judge import judge, open_labels
+from c360ml.pipeline.run import RUN_FILE
 
 # Records a1 and a2 are one customer, b1 and b2 are held for two, though they are one.
 IDENTITIES = """
@@ -101,3 +104,36 @@ def test_labels_that_say_neither_yes_nor_no_are_refused(lake):
     PAIRS.assign(is_match=["1", "maybe", "0"]).to_csv(lake.folder / "pairs.csv", index=False)
     with pytest.raises(ColumnError, match=r"is_match of pairs\.csv must be 0 or 1 in each row\. Got 1 rows"):
         measure(lake, labelled_pairs="pairs.csv")
+
+
+def test_decisions_in_three_words_are_labels(lake):
+    """A file of decisions is measured like labelled pairs, what is possible apart from the rest."""
+    decided = PAIRS.drop(columns="is_match").assign(decision=["match", "match", "possible"])
+    decided.to_csv(lake.folder / "pairs.csv", index=False)
+    measured = measure(lake, labelled_pairs="pairs.csv")
+    assert (2, 1, 0.0) == tuple(measured[name] for name in ("labelled_pairs", "possible_pairs", "possible_joined"))
+
+
+def test_labels_that_contradict_each_other_are_refused_at_once(lake):
+    """Labels that contradict each other are told by their file before anything runs."""
+    pd.concat([PAIRS, PAIRS.assign(is_match=0)]).to_csv(lake.folder / "pairs.csv", index=False)
+    with pytest.raises(DataError, match=r"contradict each other: pairs\.csv\. Got 2 pairs labelled in two ways"):
+        open_labels(lake, Config.parse({"evaluation": {"labelled_pairs": "pairs.csv"}}))
+
+
+def test_both_kinds_of_labels_are_told_together(lake):
+    """With true ids and labelled pairs all measures and intervals are there."""
+    PAIRS.to_csv(lake.folder / "pairs.csv", index=False)
+    PEOPLE.to_csv(lake.folder / "people.csv", index=False)
+    measured = measure(lake, labelled_pairs="pairs.csv", true_ids="people.csv")
+    assert {"b3_f1", "cluster_f1", "labelled_precision"} <= measured["intervals"].keys() & measured.keys()
+
+
+def test_a_run_tells_its_errors_by_kind(small_world_project):
+    """A run whose records and model are there tells errors by what agrees, and accuracy per pair of sources."""
+    told = json.loads((small_world_project / RUN_FILE).read_text("utf-8"))["evaluation"]
+    kinds = {kind["kind"] for side in told["errors"].values() for kind in side}
+    assert kinds and not kinds & {"linked directly", "drawn together", "scored too low", "not scored"}
+    assert len(told["source_pairs"]) > 5
+    pairs = sum(row["true_pairs"] for row in told["source_pairs"])
+    assert told["recall_steps"]["true_pairs"] == pairs

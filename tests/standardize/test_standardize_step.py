@@ -266,3 +266,24 @@ def test_the_step_is_deterministic(lake):
 
     assert before == lake.rows(question)
     assert [] == lake.rows("select table_name from duckdb_tables() where table_name like '%record_%'")
+
+
+def test_odd_names_are_counted(lake):
+    """Two people, digits, maiden names and other scripts in a name are counted, and the name is read all the same."""
+    names = [
+        "Mr & Mrs John Smith",
+        "Mary Jones née Hill",
+        "Анна Павлова",
+        "Bob Stone 12",
+        "Duke of Mar and Kellie",
+        "Al Lake",
+    ]
+    rows = [{"source": "crm", "source_key": str(key), "full_name": name} for key, name in enumerate(names)]
+    fill(lake, tables.CUSTOMERS, rows)
+
+    summary = standardize(lake, Config())
+
+    assert {"two_people": 1, "digits": 1, "maiden_name": 1, "other_script": 1} == summary["odd_names"]
+    assert [("smith",), ("jones",), ("pavlova",), ("stone",), ("kellie",), ("lake",)] == lake.rows(
+        "select surname from silver.records order by record_id"
+    )

@@ -1,0 +1,190 @@
+"""The one face of all models of purchases: how often customers will buy, and whether they are still customers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from c360ml.customer_value import lifetimes_bridge
+from c360ml.customer_value.columns import Floats, as_frame, read_covariates, read_purchases, with_columns
+from c360ml.customer_value.compression import distinct_codes
+from c360ml.customer_value.purchase_estimator import PurchaseEstimator
+from c360ml.errors import DataError, ModelError
+
+WEEKS_PER_YEAR = 365.25 / 7
+
+
+class PurchaseModel(PurchaseEstimator):
+    """A model of purchases with two parameters of buying and two of leaving.
+
+    Times are in weeks. Fitting is by maximum likelihood on the distinct rows of the history (`counts_`).
+
+    After `fit`: `params_`, `coefficients_` (effects of covariates, by unit of the covariate), `standard_errors_`,
+    `covariance_` (in the order of these), `log_likelihood_`, `aic_`, `bic_`, `n_customers_`, `search_` (how many
+    standard errors the optimum is still away, and how many starts agree on it), `counts_`, and
+    `covariates_` (their means and standard deviations: `params_` are those of a customer with mean covariates).
+
+    Args:
+        penalty: Weight of a weak prior without units, counted in customers: the logarithm of each parameter,
+            times in units of the mean age, is normal around a middling value with variance 1 / penalty. 0 is
+            maximum likelihood.
+        prior: What is believed in natural units, {"weeks_between_purchases": (6, 2)}: 6 weeks, and a factor of
+            2 more or less is one standard deviation of the logarithm (of the odds, for a probability).
+        purchase_covariates: Columns of the history that make customers buy more or less often. An effect e adds
+            e * covariate to the logarithm of the purchase rate.
+        dropout_covariates: Columns that make customers leave sooner or later.
+        covariate_penalty: Effects of one standard deviation of a covariate are normal around 0 with variance
+            1 / covariate_penalty.
+    """
+
+    def probability_alive(self, history: Any, *, weeks_from_now: float = 0.0) -> Floats:
+        """Work out the probability that each customer is still one, now or in some weeks."""
+        self._learned()
+        weeks = _weeks(weeks_from_now)
+        frame = as_frame(history)
+        x, t_x, age = read_purchases(frame)
+        odds = self.formulas.log_dead_odds(self._params_of(frame), x, t_x, age)
+        alive = np.exp(-np.logaddexp(0.0, odds))
+        if weeks == 0:
+            return np.asarray(alive)
+        return alive * self._per_distinct(frame, lambda params, x, age: self.formulas.stays(params, x, age, weeks))
+
+    def expected_purchases(self, weeks_ahead: float, history: Any) -> Floats:
+        """Work out the purchases expected of each customer within the coming weeks."""
+        self._learned()
+        weeks = _weeks(weeks_ahead)
+        frame = as_frame(history)
+        if_alive = self._per_distinct(
+            frame, lambda params, x, age: self.formulas.expected_if_alive(params, x, age, weeks)
+        )
+        return if_alive * self.probability_alive(frame)
+
+    def discounted_purchases(self, weeks_ahead: float, history: Any, *, discount_rate_per_year: float = 0.10) -> Floats:
+        """Work out expected purchases, each discounted to today from the moment it is expected.
+
+        The integral over t, in weeks, of (1 + rate) ** (-t / 52.18) dE[Y(t)]. With infinitely many weeks ahead
+        it is what the papers call discounted expected residual transactions.
+
+        Raises:
+            DataError: the weeks or the rate are impossible, or the sum over an infinite time is.
+        """
+        self._learned()
+        force = _force(discount_rate_per_year)
+        frame = as_frame(history)
+        if weeks_ahead == np.inf and force <= 0:
+            if_alive = self._per_distinct(frame, self.formulas.expected_for_ever_if_alive)
+            if force < 0 or np.isinf(if_alive).any():
+                raise DataError(
+                    "purchases of an infinite time must be discounted, for they have no finite sum",
+                    got=f"a discount rate of {discount_rate_per_year}",
+                    hint="a rate above 0, or finitely many weeks",
+                )
+        else:
+            weeks = weeks_ahead if weeks_ahead == np.inf else _weeks(weeks_ahead)
+            if_alive = self._per_distinct(
+                frame, lambda params, x, age: self.formulas.discounted_if_alive(params, x, age, weeks, force)
+            )
+        return if_alive * self.probability_alive(frame)
+
+    def expected_purchases_new(self, weeks: Any, *, covariates: Any = None) -> Floats:
+        """Work out the repeat purchases expected of a new customer within the weeks after the first.
+
+        Args:
+            weeks: A number, or an array of them.
+            covariates: A table with the covariates of each customer; without it, those of the mean.
+        """
+        self._learned()
+        params, nothing = self._params_of_new(covariates), np.zeros(1)
+        span = np.asarray(weeks, dtype=np.float64)
+        expected = self.formulas.expected_if_alive(params, nothing, nothing, np.atleast_1d(span))
+        return (expected * self.formulas.alive_at_first(params)).reshape(span.shape if covariates is None else -1)
+
+    def pmf(self, repeat_purchases: Any, weeks: Any, *, covariates: Any = None) -> Floats:
+        """Work out the probability of so many repeat purchases of a new customer within some weeks."""
+        self._learned()
+        count, span = np.broadcast_arrays(
+            np.asarray(repeat_purchases, dtype=np.float64), np.asarray(weeks, dtype=np.float64)
+        )
+        params = self._params_of_new(covariates)
+        answer = self.formulas.purchase_count_probability(params, np.atleast_1d(count), np.atleast_1d(span))
+        return answer.reshape(count.shape if covariates is None else -1)
+
+    def predict(self, history: Any, *, weeks: float = 52) -> Any:
+        """Add `probability_alive` and `expected_purchases` (within the coming weeks) to a history."""
+        frame = as_frame(history)
+        new = {
+            "probability_alive": self.probability_alive(frame),
+            "expected_purchases": self.expected_purchases(weeks, frame),
+        }
+        return with_columns(history, frame, new)
+
+    def simulate(self, customers: int, *, age_weeks: Any, seed: int) -> pa.Table:
+        """Draw customers from the model, with mean covariates: a history, and `alive`, which nobody can see.
+
+        Args:
+            customers: How many.
+            age_weeks: Weeks since the first purchase: one number, or one for each customer.
+            seed: The same seed draws the same customers.
+        """
+        self._learned()
+        age = np.broadcast_to(np.asarray(age_weeks, dtype=np.float64), customers)
+        x, t_x, alive = self.formulas.draw(self._params_of_new(None)[:, 0], age, np.random.default_rng(seed))
+        return pa.table(
+            {
+                "customer_id": np.arange(customers),
+                "repeat_purchases": x.astype(np.int64),
+                "first_to_last_purchase_weeks": t_x,
+                "age_weeks": age,
+                "alive": alive,
+            }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Write the fitted model as plain JSON: parameters and measures, no customer data."""
+        prior = None if self.prior is None else {name: list(belief) for name, belief in self.prior.items()}
+        content = super().to_dict() | {"coefficients": self.coefficients_, "covariates": self.covariates_}
+        plain = {name: list(content["settings"][name]) for name in ("purchase_covariates", "dropout_covariates")}
+        content["settings"] |= plain | {"prior": prior}
+        return content
+
+    def to_lifetimes(self) -> Any:
+        """Make the fitter of the lifetimes package with these parameters, times in weeks.
+
+        Raises:
+            ModelError: the model has covariates, which lifetimes has not.
+        """
+        if self._learned() and self.coefficients_:
+            raise ModelError("a lifetimes fitter must be without covariates", got=self.coefficients_, hint="none")
+        return lifetimes_bridge.to_fitter(self.kind, self.params_)
+
+    def _params_of(self, frame: Any) -> Floats:
+        """Work out the parameters of each customer: a column each, or one for all."""
+        values = read_covariates(frame, self._covariate_names())
+        return self._params_of_cells(np.array(values))
+
+    def _params_of_new(self, covariates: Any) -> Floats:
+        if covariates is not None:
+            return self._params_of(as_frame(covariates))
+        return np.array(list(self._learned().values()))[:, None]
+
+    def _per_distinct(self, frame: Any, formula: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
+        """Work out a formula of x, T and covariates once per distinct combination."""
+        x, _, age = read_purchases(frame)
+        columns, codes = distinct_codes([x, age, *read_covariates(frame, self._covariate_names())])
+        xs, ages, *values = (column.per_row() for column in columns)
+        return formula(self._params_of_cells(np.array(values)), xs, ages)[codes]
+
+
+def _weeks(weeks_ahead: float) -> float:
+    if not 0 <= weeks_ahead < np.inf:
+        raise DataError("weeks ahead must be a finite number, 0 or more", got=weeks_ahead, hint="52 is a year")
+    return float(weeks_ahead)
+
+
+def _force(discount_rate_per_year: float) -> float:
+    if not discount_rate_per_year > -1:
+        raise DataError("the yearly discount rate must be above -1", got=discount_rate_per_year, hint="0.10 is 10 %")
+    return float(np.log1p(discount_rate_per_year)) / WEEKS_PER_YEAR

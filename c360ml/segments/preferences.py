@@ -1,0 +1,88 @@
+"""What each customer prefers: the channel with most days of contact, the brand and the model bought most.
+
+A day with ten page views is one day of contact, or digital channels would win by their number of events.
+What was sent to a customer is no contact. Ties go to the latest, then to the first name of the alphabet.
+The brand is the first word of a product's name, two words for makes such as Land Rover; however a name
+is written, it is counted as one and shown in its most frequent spelling. Refunded sales still tell what
+was chosen; the refund itself is no choice.
+"""
+
+from __future__ import annotations
+
+TWO_WORD_BRANDS = ("Alfa Romeo", "Aston Martin", "Great Wall", "Land Rover", "Mercedes Benz", "Rolls Royce")
+
+_BRAND_PATTERN = f"^({'|'.join(brand.lower() for brand in TWO_WORD_BRANDS)}|[^ ]+)"
+
+
+def _spelling(name: str) -> str:
+    """Most frequent spelling of a name of `written`; the first of the alphabet if two are as frequent."""
+    return f"first_value({name}) over (partition by lower({name}) order by {name}_uses desc, {name})"
+
+
+def _most(name: str) -> str:
+    """Choice of each customer that was made most often; the least of (-times, -day, name) instead of a sort."""
+    return f"""
+        select master_id, min(row(-times, -latest, {name}))[3] as {name}
+        from (select master_id, {name}, sum(times) as times, max(latest) as latest from chosen_{name} group by all)
+        group by master_id
+    """
+
+
+PREFERENCES_SQL = f"""
+    with observed as (
+        select
+            master_id,
+            case when channel = 'DIGITAL' then interaction_type else channel end as channel,
+            date_diff('day', date '1970-01-01', occurred_at::date) as day,
+            event_type,
+            amount
+        from gold.interactions, gold.observation
+        where master_id is not null and occurred_at::date <= observation_end
+    ),
+    contact_days as (
+        select distinct master_id, channel, day
+        from observed
+        where not coalesce(regexp_matches(event_type, '(sent|delivered|bounce|bounced)$'), false)
+    ),
+    chosen_channel as (
+        select master_id, channel, count(*) as times, max(day) as latest from contact_days group by all
+    ),
+    bought as (
+        select master_id, trim(event_type) as written, count(*) as times, max(day) as latest
+        from observed
+        where channel = 'DEALER' and amount > 0 and trim(event_type) != ''
+        group by all
+    ),
+    written as (
+        select
+            written,
+            written as product,
+            written[1:len(regexp_extract(lower(written), '{_BRAND_PATTERN}'))] as brand,
+            sum(times) as product_uses
+        from bought
+        group by written
+    ),
+    counted as (
+        select *, sum(product_uses) over (partition by brand) as brand_uses from written
+    ),
+    spelled as (
+        select written, {_spelling("product")} as product, {_spelling("brand")} as brand from counted
+    ),
+    chosen_product as (
+        select master_id, product, times, latest from bought join spelled using (written)
+    ),
+    chosen_brand as (
+        select master_id, brand, times, latest from bought join spelled using (written)
+    ),
+    channels as ({_most("channel")}),
+    brands as ({_most("brand")}),
+    products as ({_most("product")})
+    select
+        master_id,
+        channel as preferred_channel,
+        brand as preferred_brand,
+        product as preferred_model
+    from channels
+    full join brands using (master_id)
+    full join products using (master_id)
+"""
