@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from c360ml.errors import ConfigError
 
@@ -125,11 +126,14 @@ class Linkage(Section):
     def _check_threshold(self) -> Linkage:
         costs = (self.false_merge_cost, self.missed_merge_cost)
         if any(cost is None for cost in costs) and any(cost is not None for cost in (*costs, self.review_cost)):
-            raise ValueError("false_merge_cost and missed_merge_cost go together, and review_cost needs both")
+            raise PydanticCustomError(
+                "costs", "false_merge_cost and missed_merge_cost go together, and review_cost needs both"
+            )
         ways = (self.match_probability_threshold, self.target_precision, self.false_merge_cost)
         if sum(way is not None for way in ways) > 1:
-            raise ValueError(
-                "choose one of match_probability_threshold, target_precision, and the costs of false and missed merges"
+            raise PydanticCustomError(
+                "threshold",
+                "choose one of match_probability_threshold, target_precision, and the costs of false and missed merges",
             )
         return self
 

@@ -6,7 +6,6 @@ from c360ml.linkage.evaluation import evaluate_clusters
 from c360ml.linkage.model import LinkageModel
 from c360ml.linkage.recalibration import Recalibration
 from c360ml.linkage.review_answers import read_answers
-from c360ml.linkage.review_queue import review_queue
 from c360ml.linkage.sampled_evaluation import draw_review_sample
 from c360ml.linkage.step import link, link_records
 from c360ml.linkage.thresholds import (
@@ -30,7 +29,6 @@ __all__ = [
     "read_decisions",
     "review_band",
     "review_band_by_cost",
-    "review_queue",
     "threshold_by_cost",
     "threshold_by_labels",
 ]

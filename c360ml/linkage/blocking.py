@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockedRule", "BlockingRule", "add_block_keys", "candidate_rules", "measure_rules"]
 
 MOST_RECORDS_PER_KEY = 100
-_CHEAP_PAIRS_PER_RECORD = 0.5
+_CHEAP_PAIRS_PER_RECORD = 1
 _WHOLE = 2**32
 
 
@@ -95,7 +95,7 @@ def measure_rules(
         if any(parts < set(rule.parts) for parts in cheap):
             continue
         each = _measure(con, rule, share)
-        if each.pairs <= _CHEAP_PAIRS_PER_RECORD * features.records and not each.hot_pairs:
+        if each.pairs + each.hot_pairs <= _CHEAP_PAIRS_PER_RECORD * features.records:
             cheap.append(frozenset(rule.parts))
         if 0 < each.pairs <= most_pairs:
             con.execute(f"""
@@ -155,7 +155,7 @@ def _rests_on_hub(rule: BlockingRule) -> str:
 
 def _write_rule_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str, share: float) -> BlockedRule:
     """Write `rule_keys`, hot keys split or left out, from SQL of `rid, record_id, anchor, k, s, hub`."""
-    near = "semi join (select k from keyed where anchor) using (k)" if share < 1 else ""
+    near = "where k in (select k from keyed where anchor)" if share < 1 else ""
     con.execute(f"create or replace temp table rule_keys as with keyed as ({keyed}) from keyed {near}").fetchall()
     con.execute(f"""
         create or replace temp table key_sizes as

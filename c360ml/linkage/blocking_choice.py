@@ -28,7 +28,7 @@ Judge = Callable[[str, float], Floats]
 """Match probability of each pair of a table `rid_l, rid_r`, in that order, that holds a share of all pairs."""
 
 ANCHORS = 5_000
-PAIRS_PER_RECORD = 20
+PAIRS_PER_RECORD = 10
 _LEAST_BUDGET = 1_000_000
 _LEAST_GAIN = 0.0003
 _LEAST_MATCHES_PER_PAIR = 0.001

@@ -118,7 +118,7 @@ def hub_limit(names: int, values: int) -> int:
     """Least number of names of a hub: less than one such value is expected if names fall on values by chance.
 
     >>> hub_limit(names=15_000, values=10_000)
-    11
+    9
     """
     if not values:
         return LEAST_NAMES

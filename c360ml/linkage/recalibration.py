@@ -140,8 +140,7 @@ class Recalibration:
             numbers = (
                 np.isfinite(np.concatenate(list(curve.values()))).all() and len(curve["at"]) == len(curve["to"]) > 0
             )
-            if not (rising and numbers) or content["form"] not in _NAMES.values():
-                raise ValueError("a curve that does not rise")
+            sound = rising and numbers and content["form"] in _NAMES.values()
             recalibration.curve_, recalibration.form_ = curve, str(content["form"])
             recalibration.decisions_ = int(content["decisions"])
             recalibration.log_loss_ = {str(form): float(loss) for form, loss in content["log_loss"].items()}
@@ -151,6 +150,12 @@ class Recalibration:
                 got=repr(error),
                 hint="recalibrate again with this version",
             ) from error
+        if not sound:
+            raise ModelError(
+                "a recalibration must hold a form and a rising curve",
+                got="another form, or a curve that does not rise",
+                hint="recalibrate again with this version",
+            )
         return recalibration
 
 

@@ -39,7 +39,8 @@ class SplinkEngine:
         self.comparisons = comparisons
         self._api = DuckDBAPI(con)
         settings = self._settings(rules)
-        self._linker = Linker(self._api.register(features), settings, log_level=None)
+        # Splink's check parses every expression, a second a time; ours are made here and columns are checked before.
+        self._linker = Linker(self._api.register(features), settings, log_level=None, validate_settings=False)
 
     def _settings(self, rules: tuple[BlockingRule, ...]) -> SettingsCreator:
         return splink_settings(self.comparisons, rules)

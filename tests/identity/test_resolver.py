@@ -217,3 +217,19 @@ def test_a_project_without_a_model_is_told_to_run(tmp_path):
     """Before the first run there is no model, and the error says what to do."""
     with pytest.raises(ModelError, match="c360ml run"):
         Resolver(tmp_path)
+
+
+def test_every_batch_key_is_found_online(lake, index):
+    """The online keys of a record hold every block key that the batch gave it, split keys of hot values included."""
+    scorer = OnlineScorer(read_model(lake.folder))
+    features = ", ".join(f'"{column}"' for column in RECORD_COLUMNS)
+    with connect() as con:
+        con.execute(f"attach '{index}' as online_index (read_only)").fetchall()
+        keys = con.execute("select rid, list(block_key) from online_index.keys group by rid").fetchall()
+    records = lake.sql(f"select {features} from silver.records order by record_id").to_arrow_table().to_pylist()
+    split = [rule.split_key for rule in scorer.model.rules_ if rule.split_by]
+
+    missing = [rid for rid, batch in keys[::5] if not set(batch) <= set(scorer.block_keys(records[rid - 1]))]
+
+    assert [] == missing
+    assert split

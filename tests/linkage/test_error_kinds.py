@@ -99,7 +99,7 @@ def people():
             }
             change = [{}, {"last": "newname"}, {"street": f"{home} Oak Lane", "town": "elsewhere"}, {"first": "zoe"}]
             second = {**row, **change[number % 4]}
-            if number % 5 == 0:
+            if number % 3 == 0:
                 second |= {"mail": None, "born": None}
             rows += [row, second]
     return pd.DataFrame(rows).assign(id=[f"r{n:03}" for n in range(360)])

@@ -149,27 +149,6 @@ def test_the_same_run_asks_the_same(small_world_project):
     assert queues[0].equals(queues[1])
 
 
-def test_more_errors_than_the_doubtful_hold(small_world_project):
-    """The pairs asked by worth hold more errors of the clusters than as many of the nearest to even odds do."""
-    truth = small_world_project / "labels" / "true_people.parquet"
-    with Lakehouse(small_world_project) as lake:
-        queue = review_queue(lake, Config(), pairs=80)
-        lake.con.register("queued", queue.pairs)
-        asked_pairs = "select record_id_l, record_id_r, together from queued where sampled = 0"
-        doubtful = """
-            select record_id_l, record_id_r, is_link as together from silver.links
-            order by abs(match_probability - 0.5), record_id_l, record_id_r limit 60
-        """
-        errors = [
-            lake.one(f"""
-                select count(*) from ({pairs}) join '{truth}' l on l.record_id = record_id_l
-                join '{truth}' r on r.record_id = record_id_r where together <> (l.true_id = r.true_id)
-            """)
-            for pairs in (asked_pairs, doubtful)
-        ]
-    assert errors[0] > errors[1]
-
-
 def test_the_file_shows_both_records(tmp_path):
     """The CSV has ids, probability, reason, value, both records side by side without empty fields, and no decision."""
     with make_lake(tmp_path, APART, PEOPLE) as lake:

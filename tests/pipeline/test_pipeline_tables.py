@@ -32,7 +32,11 @@ def test_keys_are_unique_and_known(lake, table):
     assert 0 == lake.one(f"select count(*) from {table.path} where {unknown}")
 
 
-@pytest.mark.parametrize("table", tables.ALL, ids=lambda table: table.path)
+# Whoever moved between segments is known from the second run on.
+FILLED_BY_ONE_RUN = [table for table in tables.ALL if table is not tables.SEGMENT_TRANSITIONS]
+
+
+@pytest.mark.parametrize("table", FILLED_BY_ONE_RUN, ids=lambda table: table.path)
 def test_the_small_world_fills_every_table(lake, table):
     """The small world has rows in every table, so that a rule kept by it is a rule kept by rows."""
     assert lake.one(f"select count(*) from {table.path}") > 0
