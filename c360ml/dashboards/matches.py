@@ -136,6 +136,6 @@ def _rules(summary: dict[str, Any]) -> list[Block]:
     note = "A pair may come by several rules." + (
         f" The {_MOST_RULES} largest of {len(rows)}." if len(rows) > _MOST_RULES else ""
     )
-    note += f" {plural(left_out, 'rule')} would have brought too many pairs." if left_out else ""
+    note += f" {plural(left_out, 'rule')} would have added too few matches for their pairs." if left_out else ""
     title = f"Which pairs were compared? Most come by {rows[0]['rule']}"
     return [Chart(title, spec, note=note, numbers=table)]

@@ -3,8 +3,11 @@
 Its deduplication guide blocks on single columns and compares names and addresses with a string similarity of at
 least .85, everything else exactly; its performance page says to block on two columns, several times, where a single
 one makes too many pairs, and to leave out columns that tell nobody apart; its classifier page sets missing values to
-disagreement. Matches are joined into clusters. No blocking on addresses: with it the classifier learns households
-(on pseudopeople .03 of its pairs are right instead of .97).
+disagreement. Matches are joined into clusters.
+
+How many pairs a single column may make is the choice that decides: 20 a record is the best of those tried for Febrl's
+files (febrl4 is then perfect; .9993 at 10), where this classifier does best; with 10 pseudopeople would be .72 / .59
+instead of .65 / .42, as fewer families are blocked together.
 """
 
 from __future__ import annotations
