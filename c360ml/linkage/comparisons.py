@@ -187,6 +187,9 @@ EMAIL = Comparison(
         Level("spelled alike", "jaro_winkler_similarity(email_l, email_r) >= 0.92"),
     ),
 )
+# One slip leaves the start or the end of a number of ten digits as it is; the distance costs ten times the check.
+_ONE_SLIP_POSSIBLE = "(left(phone_l, 5) = left(phone_r, 5) or right(phone_l, 4) = right(phone_r, 4))"
+_ONE_SLIP = "damerau_levenshtein(phone_l, phone_r) <= 1"
 PHONE = Comparison(
     "phone",
     _missing("phone"),
@@ -194,7 +197,7 @@ PHONE = Comparison(
         Level("same", "phone_l = phone_r and phone_names_l <= 1", full=True),
         Level("same, shared by a few", "phone_l = phone_r and phone_names_l <= 4", full=True),
         Level("same, shared by many", "phone_l = phone_r", full=True),
-        Level("one slip", "right(phone_l, 7) = right(phone_r, 7) or damerau_levenshtein(phone_l, phone_r) <= 1"),
+        Level("one slip", f"right(phone_l, 7) = right(phone_r, 7) or ({_ONE_SLIP_POSSIBLE} and {_ONE_SLIP})"),
     ),
 )
 _SAME_STREET = "street_l = street_r and street_number_l = street_number_r"
