@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 from c360ml.errors import ConfigError
 
 CONFIG_FILE = "c360ml.toml"
+INBOX_FOLDER = "data/inbox"
+"""Folder of the records that were upserted into the identity store, as files of a source of kind `customers`."""
 
 SourceKind = Literal[
     "salesforce",
@@ -138,6 +140,26 @@ class Linkage(Section):
         return self
 
 
+GoldenRule = Literal["most_trusted", "most_recent", "most_frequent", "most_complete", "longest"]
+ConsentRule = Literal["any_refusal", "most_trusted", "most_recent", "most_frequent"]
+
+
+class Golden(Section):
+    """Which rule chooses a golden record's value among those of the customer's records."""
+
+    given_name: GoldenRule = Field("most_frequent", description="Rule of the first name; a name beats an initial.")
+    middle_name: GoldenRule = Field("longest", description="Rule of the middle name.")
+    surname: GoldenRule = Field("most_frequent", description="Rule of the last name; a name beats an initial.")
+    suffix: GoldenRule = Field("most_trusted", description="Rule of the suffix.")
+    email: GoldenRule = Field("most_trusted", description="Rule of the e-mail; a personal one beats a shared one.")
+    phone: GoldenRule = Field("most_recent", description="Rule of the telephone number.")
+    date_of_birth: GoldenRule = Field("most_frequent", description="Rule of the date of birth.")
+    gender: GoldenRule = Field("most_frequent", description="Rule of the gender.")
+    address: GoldenRule = Field("most_recent", description="Rule of the address, which comes whole from one record.")
+    status: GoldenRule = Field("most_recent", description="Rule of the status; active anywhere is active.")
+    marketing_consent: ConsentRule = Field("any_refusal", description="Rule of consent; any_refusal: one no is a no.")
+
+
 class Evaluation(Section):
     """Truth to compare with; never read by a model."""
 
@@ -156,6 +178,16 @@ class Value(Section):
     refunds: Literal["net", "drop"] = Field(
         "net",
         description="net: a refund lowers spend; drop: a refund is left out. Never a purchase occasion.",
+    )
+    model: Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd"] = Field(
+        "auto", description="Model of purchases; auto: BG/NBD, unless another forecasts held-out weeks clearly better."
+    )
+    margin: float = Field(1.0, gt=0, le=1, description="Share of revenue that counts as value; 1 is revenue itself.")
+    recalibrate: bool = Field(
+        False, description="Multiply forecasts by actual / predicted purchases of the held-out weeks."
+    )
+    identity_draws: int = Field(
+        50, ge=0, le=1_000, description="Most draws of who is who that value intervals rest on; 0 for no intervals."
     )
 
 
@@ -184,6 +216,9 @@ class Campaigns(Section):
     """How campaign results are counted."""
 
     conversion_window_days: int = Field(30, gt=0, description="Days after a send within which a purchase counts.")
+    attribution: Literal["last_touch", "first_touch"] = Field(
+        "last_touch", description="Campaign that a purchase is credited to: the latest or the earliest sent before it."
+    )
 
 
 class Engine(Section):
@@ -203,6 +238,7 @@ class Config(Section):
     project: Project = Project()
     sources: tuple[Source, ...] = ()
     linkage: Linkage = Linkage()
+    golden: Golden = Golden()
     evaluation: Evaluation = Evaluation()
     value: Value = Value()
     segments: Segments = Segments()

@@ -9,7 +9,8 @@ C360Error
 ├── NotFittedError       a model was asked before it was fitted
 ├── DataError            the data cannot answer the question (too few rows, no variation)
 ├── FitError             an estimation did not reach an optimum
-└── ProjectError         a project folder is missing, foreign or in use
+├── ProjectError         a project folder is missing, foreign or in use
+└── StoreError           an identity store has another writer, was opened to read only, or is damaged
 """
 
 from __future__ import annotations
@@ -68,3 +69,7 @@ class FitError(C360Error):
 
 class ProjectError(C360Error):
     """A project folder is missing, foreign or in use."""
+
+
+class StoreError(C360Error):
+    """An identity store has another writer, was opened to read only, or is damaged."""

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -103,6 +104,8 @@ def _quoted(text: str) -> str:
 class Lakehouse:
     """A project's tables and model files below one folder.
 
+    `opened_at` is the time that everything written through it bears: one clock value for a run.
+
     >>> import tempfile; from c360ml import tables
     >>> lake = Lakehouse(tempfile.mkdtemp())
     >>> lake.write(tables.CLUSTERS, "select 'a:1' as record_id, 'a:1' as cluster_id, 1 as cohesion")
@@ -121,6 +124,7 @@ class Lakehouse:
     ) -> None:
         self.folder = _usable(Path(folder).resolve())
         self.say = say
+        self.opened_at = datetime.now(UTC)
         self.con = connect(memory_limit_gb=memory_limit_gb, threads=threads)
         for layer in LAYER_FOLDERS:
             self.con.execute(f"create schema {layer}").fetchall()
@@ -203,18 +207,70 @@ class Lakehouse:
         Raises:
             ColumnError: the query lacks a column of the contract, or has one more.
         """
-        self._check_columns(table, self.sql(query, parameters).columns)
-        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
-        answer = self.sql(f"select {columns} from ({query})", parameters)
         write_deltalake(
             self.path(table),
-            answer,
+            self._answer(table, query, parameters),
             mode="overwrite",
             schema_mode="overwrite",
             description=table.about,
         )
         self.open(table)
         return int(self.one(f"select count(*) from {table.path}"))
+
+    def append(
+        self, table: Table, query: str, parameters: Mapping[str, Any] | None = None, *, replacing: str | None = None
+    ) -> None:
+        """Add a query's answer to a table in one commit; rows for which `replacing` is true make room for it.
+
+        A condition that is true only of the new rows, and of what a killed attempt left of them, makes it harmless
+        to append again.
+
+        Args:
+            table: the table; it is made if there is none.
+            query: the rows to add.
+            parameters: values of the query's `$name`s.
+            replacing: SQL condition on the table's columns, true of all new rows.
+
+        Raises:
+            ColumnError: the query lacks a column of the contract, or has one more.
+
+        >>> import tempfile; from c360ml import tables
+        >>> lake = Lakehouse(tempfile.mkdtemp())
+        >>> for _ in range(2):
+        ...     lake.append(tables.CLUSTERS, "select 'a:1' as record_id, 'a:1' as cluster_id, 1 as cohesion",
+        ...                 replacing="record_id = 'a:1'")
+        >>> lake.rows("from silver.clusters")
+        [('a:1', 'a:1', 1.0)]
+        """
+        answer = self._answer(table, query, parameters)
+        if replacing is None or self.version(table) is None:
+            write_deltalake(self.path(table), answer, mode="append", description=table.about)
+        else:
+            write_deltalake(self.path(table), answer, mode="overwrite", predicate=replacing)
+        self.open(table)
+
+    def delete(self, table: Table, condition: str) -> int:
+        """Delete the rows of a table for which an SQL condition is true; returns their number."""
+        deleted = DeltaTable(self.path(table)).delete(condition)["num_deleted_rows"]
+        self.open(table)
+        return int(deleted or 0)
+
+    def forget_versions(self, table: Table) -> None:
+        """Make a table's newest version its only one: older files go, and log entries that quote their values."""
+        delta = DeltaTable(self.path(table))
+        # `full` takes files along that a killed writer left beside the log.
+        delta.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
+        delta.alter.set_table_properties({"delta.logRetentionDuration": "interval 0 seconds"})
+        delta = DeltaTable(self.path(table))
+        delta.create_checkpoint()
+        delta.cleanup_metadata()
+        delta.alter.set_table_properties({"delta.logRetentionDuration": "interval 30 days"})
+        self.open(table)
+
+    def _answer(self, table: Table, query: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
+        self._check_columns(table, self.sql(query, parameters).columns)
+        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
+        return self.sql(f"select {columns} from ({query})", parameters)
 
     @staticmethod
     def _check_columns(table: Table, got: list[str]) -> None:

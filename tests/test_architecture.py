@@ -28,6 +28,7 @@ HOMES = {
     "pyspark": set(),
     "sklearn": {"segments", "linkage"},
     "splink": {"linkage"},
+    "sqlglot": {"row_sql"},
 }
 MOST_LINES = 400
 PUBLIC_INDEXES = {"pypi.org", "files.pythonhosted.org"}

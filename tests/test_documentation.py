@@ -44,7 +44,9 @@ def block(name: str) -> str:
 
 
 def options(command: str) -> set[str]:
-    return {option for parameter in COMMANDS[command].params for option in parameter.opts} | {"--help"}
+    of_group = getattr(COMMANDS[command], "commands", {}).values()
+    parameters = [each for part in (COMMANDS[command], *of_group) for each in part.params]
+    return {option for parameter in parameters for option in parameter.opts} | {"--help"}
 
 
 # ---------------------------------------------------------------------- commands
@@ -52,7 +54,7 @@ def test_readme_starts_with_the_two_commands():
     """The first two commands that a newcomer sees are the demo and the tests, word for word."""
     first, second = code_blocks("bash")[:2]
     assert "pip install . && c360ml demo" in first.splitlines()
-    assert 'pip install ".[test]" && pytest' in second.splitlines()
+    assert 'pip install ".[test]" && pytest -n auto --dist loadfile' in second.splitlines()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -163,7 +163,7 @@ def test_every_customer_has_one_page(lake):
 
 
 # ---------------------------------------------------------------------- what they are worth
-@pytest.mark.parametrize(("model", "planted"), [("bgnbd", "bg_nbd"), ("gamma_gamma", "gamma_gamma")])
+@pytest.mark.parametrize(("model", "planted"), [("purchase_model", "bg_nbd"), ("gamma_gamma", "gamma_gamma")])
 def test_planted_parameters_are_recovered(story, model, planted):
     """Fitted parameters are finite and within four standard errors of those that purchases were drawn from."""
     fitted = story[1].summary("value")[model]

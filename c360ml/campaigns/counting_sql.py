@@ -27,6 +27,8 @@ TOUCHES = """
         campaign_id,
         master_id,
         coalesce(value_tier, 'PROSPECT') as value_tier,
+        coalesce(action_segment, '(none)') as action_segment,
+        coalesce(rfm_segment, '(no purchase)') as rfm_segment,
         is_treated,
         is_treated and is_control as is_contaminated,
         coalesce(treated_on, first_on) as sent_on,
@@ -60,8 +62,14 @@ SPENDING = """
         and bought_on between sent_on and sent_on + $window_days::int
 """
 
-# Last touch: a purchase is credited to the latest campaign sent before it. A refund takes from the
-# campaign that was credited with the customer's last purchase before it, while that window lasts.
+# Which of the campaigns sent before a purchase is credited with it.
+ATTRIBUTION = {
+    "last_touch": "arg_max(campaign_id, (sent_on, campaign_id))",
+    "first_touch": "arg_min(campaign_id, (sent_on, campaign_id))",
+}
+
+# A purchase is credited to one campaign, by the rule of attribution. A refund takes from the campaign
+# that was credited with the customer's last purchase before it, while that window lasts.
 CREDITS = """
     with purchases as (
         select
@@ -69,7 +77,7 @@ CREDITS = """
             master_id,
             bought_on,
             amount,
-            arg_max(campaign_id, (sent_on, campaign_id)) as campaign_id
+            {attribution} as campaign_id
         from spending
         where is_treated and not is_refund
         group by all
@@ -92,7 +100,8 @@ CREDITS = """
     select campaign_id, master_id, amount, true as is_refund from refunds where campaign_id = credited_id
 """
 
-COUNTS = """
+# One row a campaign and customer, with all that they did.
+CUSTOMERS = """
     with responses as (
         select
             touches.campaign_id,
@@ -114,20 +123,21 @@ COUNTS = """
     ),
     buyers as (
         select distinct campaign_id, master_id, true as has_bought from spending where not is_refund
-    ),
-    customers as (
-        select
-            touches.*,
-            coalesce(has_opened, false) as has_opened,
-            coalesce(has_clicked, false) as has_clicked,
-            coalesce(has_converted, false) as has_converted,
-            coalesce(has_bought, false) as has_bought,
-            revenue
-        from touches
-        left join responses using (campaign_id, master_id)
-        left join credited using (campaign_id, master_id)
-        left join buyers using (campaign_id, master_id)
     )
+    select
+        touches.*,
+        coalesce(has_opened, false) as has_opened,
+        coalesce(has_clicked, false) as has_clicked,
+        coalesce(has_converted, false) as has_converted,
+        coalesce(has_bought, false) as has_bought,
+        revenue
+    from touches
+    left join responses using (campaign_id, master_id)
+    left join credited using (campaign_id, master_id)
+    left join buyers using (campaign_id, master_id)
+"""
+
+COUNTS = """
     select
         campaign_id,
         coalesce(value_tier, 'ALL') as value_tier,
@@ -142,7 +152,7 @@ COUNTS = """
         count(*) filter (where is_treated and not is_contaminated and has_bought) as comparable_converted,
         count(*) filter (where is_contaminated) as contaminated,
         count(*) filter (where is_window_open) as window_open
-    from customers
+    from campaign_customers
     group by grouping sets ((campaign_id), (campaign_id, value_tier))
 """
 

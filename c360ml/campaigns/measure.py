@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from c360ml import tables
-from c360ml.campaigns.counting_sql import COUNTS, CREDITS, RESULTS, SPENDING, TOUCHES
+from c360ml.campaigns.breakdown import write_breakdown
+from c360ml.campaigns.counting_sql import ATTRIBUTION, COUNTS, CREDITS, CUSTOMERS, RESULTS, SPENDING, TOUCHES
 from c360ml.campaigns.uplift import uplift_interval
 
 if TYPE_CHECKING:
@@ -58,15 +59,15 @@ _TOTALS = """
 
 
 def measure_campaigns(lake: Lakehouse, config: Config) -> dict[str, Any]:
-    """Write `gold.campaign_results`, by campaign and value tier, and `ALL` for the whole campaign.
+    """Write `gold.campaign_results`, by campaign and value tier, and `gold.campaign_breakdown`, by segment and channel.
 
     A customer counts once in a campaign, however many records and sends. Days count from the customer's
     first send (for the held out: the day they were held out) and include it.
 
     - opened, clicked: an `email_open`, `email_click` of that campaign since the send.
-    - converted, revenue: purchases within the window, each credited to one campaign, the latest sent
-      before it (last touch). A refund takes from the campaign that was credited with the purchase before
-      it. Cost is shared evenly by those who were sent the campaign.
+    - converted, revenue: purchases within the window, each credited to one campaign sent before it: the
+      latest (last_touch), or the earliest whose window lasts (first_touch). A refund takes from the campaign
+      that was credited with the purchase before it. Cost is shared evenly by those who were sent the campaign.
     - uplift: customers with any purchase within the window, whoever gets the credit, among those sent
       less among those held out; both groups by the same rule, with a 95 % interval. Customers who were
       both sent and held out count as sent, but not here.
@@ -76,7 +77,8 @@ def measure_campaigns(lake: Lakehouse, config: Config) -> dict[str, Any]:
     alike.
 
     Returns:
-        Totals by campaign; sends left out and why; customers whose window was not over, by campaign.
+        The rule of attribution; totals by campaign; sends left out and why; customers whose window was not over,
+        by campaign.
     """
     days = {
         "last_day": lake.one(_LAST_DAY),
@@ -87,11 +89,13 @@ def measure_campaigns(lake: Lakehouse, config: Config) -> dict[str, Any]:
         lake.say(f"measuring campaigns of {lake.one('select count(*) from touches'):,} customers reached")
         with (
             lake.scratch("spending", SPENDING, days),
-            lake.scratch("credits", CREDITS),
-            lake.scratch("campaign_counts", COUNTS, last_day),
+            lake.scratch("credits", CREDITS.format(attribution=ATTRIBUTION[config.campaigns.attribution])),
+            lake.scratch("campaign_customers", CUSTOMERS, last_day),
+            lake.scratch("campaign_counts", COUNTS),
         ):
             _write_results(lake)
-            return _summary(lake, last_day)
+            write_breakdown(lake)
+            return {"attribution": config.campaigns.attribution, **_summary(lake, last_day)}
 
 
 def _write_results(lake: Lakehouse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 
 from c360ml.errors import DataError
@@ -45,3 +46,28 @@ def _wilson(rate: float, n: int) -> tuple[float, float]:
     centre = rate + _Z**2 / (2 * n)
     spread = _Z * sqrt(rate * (1 - rate) / n + _Z**2 / (4 * n**2))
     return (centre - spread) / (1 + _Z**2 / n), (centre + spread) / (1 + _Z**2 / n)
+
+
+def pooled_uplift(strata: Sequence[tuple[int, int, int, int]]) -> tuple[float, float, float]:
+    """Give the uplift of several campaigns together, each compared with its own control: (difference, low, high).
+
+    Campaigns are weighted by n m / (n + m), for n sent and m held out (Mantel and Haenszel 1959). The interval puts
+    Wilson's intervals of all rates together as Newcombe's does for two (Zou and Donner, "Construction of confidence
+    limits about effect measures", Statistics in Medicine 27, 2008, 1693-1702).
+
+    Args:
+        strata: of each campaign: converted, sent, converted of those held out, held out.
+
+    Raises:
+        DataError: a group is empty, or more converted than there were.
+
+    >>> pooled_uplift([(56, 70, 48, 80)]) == uplift_interval(56, 70, 48, 80)
+    True
+    """
+    found = [uplift_interval(*stratum) for stratum in strata]
+    weights = [n * control_n / (n + control_n) for _, n, _, control_n in strata]
+    shares = [weight / sum(weights) for weight in weights]
+    difference = sum(share * one[0] for share, one in zip(shares, found, strict=True))
+    below = sqrt(sum((share * (one[0] - one[1])) ** 2 for share, one in zip(shares, found, strict=True)))
+    above = sqrt(sum((share * (one[2] - one[0])) ** 2 for share, one in zip(shares, found, strict=True)))
+    return difference, difference - below, difference + above

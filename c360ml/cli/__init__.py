@@ -1,9 +1,12 @@
 """The command line: one command per thing a person wants; `run` does all."""
 
+from c360ml.cli.append_command import append
 from c360ml.cli.blocking_command import blocking
 from c360ml.cli.commands import app, main
 from c360ml.cli.evaluate_command import evaluate
+from c360ml.cli.forget_command import forget
+from c360ml.cli.id_command import explain
 from c360ml.cli.review_command import review
 from c360ml.cli.threshold_command import threshold
 
-__all__ = ["app", "blocking", "evaluate", "main", "review", "threshold"]
+__all__ = ["app", "append", "blocking", "evaluate", "explain", "forget", "main", "review", "threshold"]

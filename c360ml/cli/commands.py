@@ -15,8 +15,13 @@ from c360ml.config import CONFIG_FILE
 from c360ml.errors import C360Error, ConfigError, ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from c360ml.lakehouse import Lakehouse
     from c360ml.pipeline import RunResult
+    from c360ml.pipeline.run import Watcher
+
+    Publish = Callable[[Lakehouse, RunResult], None]
 
 app = typer.Typer(
     help="Resolve customers, value them, segment them.",
@@ -73,9 +78,15 @@ def run(project: Annotated[Path, typer.Option(help="Project folder.")] = Path(".
 
 
 def _run(folder: Path) -> None:
+    from c360ml.pipeline import run_pipeline
+
+    show_run(lambda watcher, then: run_pipeline(folder, watcher=watcher, then=then))
+
+
+def show_run(work: Callable[[Watcher, Publish], RunResult]) -> RunResult | None:
+    """Show a run's progress and tables; gives what it did, None if there was nothing to do."""
     from c360ml.cli.progress import one_bar, step_bars
     from c360ml.cli.screens import places, run_tables
-    from c360ml.pipeline import run_pipeline
 
     told: dict[str, str] = {}
 
@@ -87,12 +98,13 @@ def _run(folder: Path) -> None:
             told["uri"] = _publish(lake, result, say)
 
     with step_bars(console) as bars:
-        result = run_pipeline(folder, watcher=bars, then=publish)
+        result = work(bars, publish)
     if not told:
         console.print("Nothing changed since the last run: all tables, models and the report are up to date.")
-        return
+        return None
     for table in run_tables(result, places(result.folder, told["uri"])):
         console.print(table, "")
+    return result
 
 
 def _publish(lake: Lakehouse, result: RunResult, say: Any) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from c360ml.cli.model_screen import model_tables
 from c360ml.linkage.review_answers import ReviewAnswers
 from c360ml.linkage.review_queue import ReviewQueue
 from c360ml.pipeline import LinkedTable, RunResult, ValuedTable
@@ -76,6 +77,7 @@ def value_tables(valued: ValuedTable) -> list[Table]:
     rows += _sizes("KMeans", metrics["segments"]["kmeans_segment"])
     return [
         _table(f"Valued {valued.file}", rows),
+        *model_tables(metrics),
         _table("Where it is", [("answers", str(valued.folder)), ("report", str(valued.folder / "report.html"))]),
     ]
 
@@ -183,7 +185,7 @@ def _identity(result: RunResult) -> Rows:
         ("links", f"{link['links']:,}"),
         ("master customers", f"{identify['customers']:,}"),
         ("households", f"{identify['households']:,}"),
-        *clustering_rows(link["clustering"]),
+        *(clustering_rows(link["clustering"]) if "clustering" in link else []),
     ]
 
 
@@ -220,8 +222,9 @@ def _forecast(metrics: dict[str, Any]) -> Rows:
     if not metrics.get("fitted"):
         return [("forecast", f"none: {metrics.get('reason')}")]
     rows = [("projected CLV", f"{metrics['projected_value']:,.2f}")]
-    for name, title in (("bgnbd", "BG/NBD"), ("gamma_gamma", "Gamma-Gamma")):
+    for name in ("purchase_model", "gamma_gamma"):
         if metrics.get(name):
+            title = metrics[name]["model"]
             parameters = "  ".join(f"{key} {value:.4g}" for key, value in metrics[name]["params"].items())
             rows.append((title, f"{parameters}  log-likelihood {metrics[name]['log_likelihood']:,.1f}"))
     rows += [("note", note) for note in metrics.get("notes", [])]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from rich.table import Table
+from rich.table import Column, Table
 
 from c360ml.config import CONFIG_FILE, Config, Section, Source
 from c360ml.errors import ProjectError
@@ -93,11 +93,12 @@ def _fields(section: type[Section]) -> list[tuple[str, FieldInfo]]:
 
 def settings_table() -> Table:
     """Every setting with its default and meaning."""
-    table = Table("setting", "default", "meaning", box=None, pad_edge=False)
     sections: list[tuple[str, type[Section]]] = [*_sections(), ("sources", Source)]
-    for name, section in sections:
-        for setting, field in _fields(section):
-            table.add_row(f"{name}.{setting}", _shown(field), field.description)
+    rows = [(f"{name}.{setting}", field) for name, section in sections for setting, field in _fields(section)]
+    names, defaults = Column("setting", no_wrap=True), Column("default", max_width=14, overflow="fold")
+    table = Table(names, defaults, Column("meaning", ratio=1), box=None, pad_edge=False)
+    for name, field in rows:
+        table.add_row(name, _shown(field), field.description)
     return table
 
 

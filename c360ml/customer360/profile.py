@@ -7,11 +7,12 @@ from typing import Any
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.customer360.activity import DAYS_PER_YEAR
+from c360ml.customer360.identity_impact import record_impact
 from c360ml.lakehouse import Lakehouse
 
 
 def profile_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
-    """Write gold.customer_360 from the golden records, activity, value and segments.
+    """Write gold.customer_360 and gold.households, and what changes of identities did to customers.
 
     >>> import tempfile
     >>> lake = Lakehouse(tempfile.mkdtemp())
@@ -24,9 +25,11 @@ def profile_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
     >>> profile_customers(lake, Config())["customers"]
     0
     """
+    changes = record_impact(lake, PROFILE_SQL)
     lake.say("writing one row per customer")
     lake.write(tables.CUSTOMER_360, PROFILE_SQL)
-    return _counts(lake)
+    households = lake.write(tables.HOUSEHOLDS, _HOUSEHOLDS_SQL)
+    return _counts(lake) | {"households": households, "identity_changes": changes}
 
 
 def _activity_columns() -> str:
@@ -92,6 +95,22 @@ PROFILE_SQL = f"""
     left join gold.customer_activity as activity using (master_id)
     left join gold.customer_value as customer_values on customer_values.customer_id = master_id
     left join gold.customer_segments as segments using (master_id)
+"""
+
+_HOUSEHOLDS_SQL = """
+    select
+        household_id,
+        count(*) as members,
+        list_sort(list(master_id)) as master_ids,
+        sum(records)::bigint as records,
+        count(*) filter (where purchases > 0) as buyers,
+        sum(purchases)::bigint as purchases,
+        sum(historical_value::decimal(38, 4))::double as historical_value,
+        sum(projected_value::decimal(38, 4))::double as projected_value,
+        sum(customer_value::decimal(38, 4))::double as customer_value,
+        max(last_activity_on) as last_activity_on
+    from gold.customer_360
+    group by household_id
 """
 
 

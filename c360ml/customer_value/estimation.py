@@ -120,6 +120,8 @@ class LikelihoodModel:
                 got=f"{content.get('model')}, format {content.get('format')}",
                 hint="fit the model again with this version",
             )
+        if content.get("time_unit", "week") != "week":
+            raise ModelError("a model's time unit must be the week", got=content["time_unit"], hint="fit it again")
         try:
             model = cls(**content["settings"])
             model.params_ = {name: float(content["params"][name]) for name in cls.meanings}

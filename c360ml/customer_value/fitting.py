@@ -1,17 +1,29 @@
-"""Fit both models to a history, with an honest way out where the data alone do not decide."""
+"""Fit a model of purchases and one of spend to a history, with an honest way out where the data do not decide."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from c360ml.customer_value.bg_nbd import BgNbd
 from c360ml.customer_value.columns import Floats, as_frame, read_numbers
 from c360ml.customer_value.gamma_gamma import GammaGamma
-from c360ml.errors import DataError, FitError
+from c360ml.customer_value.mbg_nbd import MbgNbd
+from c360ml.customer_value.pareto_nbd import ParetoNbd
+from c360ml.customer_value.purchase_model import PurchaseModel
+from c360ml.errors import DataError, FitError, ModelError
 
+ModelName = Literal["bg_nbd", "mbg_nbd", "pareto_nbd"]
+ModelChoice = Literal["auto", "bg_nbd", "mbg_nbd", "pareto_nbd"]
+
+PURCHASE_MODELS: Mapping[ModelName, type[PurchaseModel]] = {
+    "bg_nbd": BgNbd,
+    "mbg_nbd": MbgNbd,
+    "pareto_nbd": ParetoNbd,
+}
 MIN_REPEAT_BUYERS = 20
 WEAK_PRIOR = 1.0  # counts as little as one customer: a standard deviation of 1 in each logarithm
 
@@ -23,7 +35,7 @@ class Models:
     `observed_mean_spend` stands in where Gamma-Gamma was not fitted or has no mean; None without amounts.
     """
 
-    bgnbd: BgNbd
+    purchases: PurchaseModel
     gamma_gamma: GammaGamma | None
     observed_mean_spend: float | None
     notes: tuple[str, ...]
@@ -40,15 +52,31 @@ class Models:
         return spend
 
 
-def fit_models(history: Any) -> Models:
-    """Fit BG/NBD and Gamma-Gamma by maximum likelihood, with a weak prior where that has no one answer.
+def fit_models(history: Any, model: ModelName = "bg_nbd") -> Models:
+    """Fit a model of purchases and Gamma-Gamma by maximum likelihood, with a weak prior where that has no one answer.
 
     Raises:
-        DataError: there are fewer than 20 customers with repeat purchases.
-        FitError: even with the prior BG/NBD has no one answer.
+        DataError: there are fewer than 20 customers with repeat purchases, or the model is unknown.
+        FitError: even with the prior the model of purchases has no one answer.
     """
     frame = as_frame(history)
-    x, spend = read_numbers(frame, ["repeat_purchases", "mean_spend"])
+    purchases, notes = fit_purchases(frame, model)
+    (spend,) = read_numbers(frame, ["mean_spend"])
+    gamma_gamma, more = _fit_spend(frame)
+    return Models(purchases, gamma_gamma, _observed_mean(spend), (*notes, *more))
+
+
+def fit_purchases(history: Any, model: ModelName) -> tuple[PurchaseModel, list[str]]:
+    """Fit one model of purchases; the notes say in words what had to be done beyond maximum likelihood.
+
+    Raises:
+        DataError: there are fewer than 20 customers with repeat purchases, or the model is unknown.
+        FitError: even with the prior there is no one answer.
+    """
+    if model not in PURCHASE_MODELS:
+        raise DataError(f"the model must be one of {list(PURCHASE_MODELS)}", got=repr(model), hint="bg_nbd is usual")
+    frame = as_frame(history)
+    (x,) = read_numbers(frame, ["repeat_purchases"])
     repeat_buyers = int((x > 0).sum())
     if repeat_buyers < MIN_REPEAT_BUYERS:
         raise DataError(
@@ -57,8 +85,22 @@ def fit_models(history: Any) -> Models:
             hint="observe more customers, or for longer",
         )
     notes: list[str] = []
-    bgnbd = _fit(BgNbd, frame, notes)
-    return Models(bgnbd, _fit_spend(frame, notes), _observed_mean(spend), tuple(notes))
+    fitted: PurchaseModel = _fit(PURCHASE_MODELS[model], frame, notes)
+    return fitted, notes
+
+
+def read_purchase_model(content: Mapping[str, Any]) -> PurchaseModel:
+    """Read the model of purchases that was saved, whichever it is.
+
+    Raises:
+        ModelError: it is none of them, or damaged.
+    """
+    by_kind = {model.kind: model for model in PURCHASE_MODELS.values()}
+    if content.get("model") not in by_kind:
+        raise ModelError(
+            f"a model of purchases must be one of {list(by_kind)}", got=content.get("model"), hint="fit it"
+        )
+    return by_kind[content["model"]].from_dict(content)
 
 
 def _fit(model: Any, frame: Any, notes: list[str]) -> Any:
@@ -69,15 +111,20 @@ def _fit(model: Any, frame: Any, notes: list[str]) -> Any:
         return model(penalty=WEAK_PRIOR).fit(frame)
 
 
-def _fit_spend(frame: Any, notes: list[str]) -> GammaGamma | None:
+def _fit_spend(frame: Any) -> tuple[GammaGamma | None, list[str]]:
+    notes: list[str] = []
     try:
         gamma_gamma: GammaGamma = _fit(GammaGamma, frame, notes)
     except (DataError, FitError) as error:
         notes.append(f"Gamma-Gamma: the observed mean spend stands in, for the model met {error.got}")
-        return None
-    if gamma_gamma.population_mean_spend_ is None:
-        notes.append("Gamma-Gamma: q <= 1, so no mean spend exists; the observed one stands in")
-    return gamma_gamma
+        return None, notes
+    if gamma_gamma.no_mean_because_ is not None:
+        notes.append(
+            "Gamma-Gamma: q <= 1, so the mean spend of all customers is infinite. The observed mean spend stands in"
+            " for customers without a repeat purchase. Look for amounts that are no customer's (a dealer among"
+            " persons, a typing error), or fit GammaGamma(penalty=1)"
+        )
+    return gamma_gamma, notes
 
 
 def _observed_mean(spend: Floats) -> float | None:

@@ -269,8 +269,9 @@ class _Objective:
         """Take evenly spaced customers in the order of spend, so that starts are compared on few rows."""
         order = np.argsort(self.spend, kind="stable")
         kept = order[:: max(1, len(order) // _SAMPLE)]
-        x = Column(self.x.values, self.x.codes[kept])
-        return _Objective(x, self.spend[kept], self.weight[kept], self.prior)
+        x, weight = Column(self.x.values, self.x.codes[kept]), self.weight[kept]
+        # As heavy as all of them: Newton's steps on all customers are taken with the sample's curvature.
+        return _Objective(x, self.spend[kept], weight * (self.weight.sum() / weight.sum()), self.prior)
 
 
 def _ranks(values: Floats, weight: Floats) -> Floats:

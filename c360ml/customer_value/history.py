@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any, get_args
 
+from c360ml.customer_value.origin import with_origin
 from c360ml.customer_value.transactions import Day, Grain, PurchaseDays, Refunds, collect_purchase_days
 from c360ml.errors import DataError
 from c360ml.lakehouse import as_relation, connect, same_kind
@@ -97,6 +98,9 @@ def purchase_history(
     - `first_purchase_on`, `last_purchase_on`, `purchases` (purchase days);
     - `total_spend`: spend on all purchase days; under `refunds="net"` less all refunds.
 
+    A pandas or Arrow answer also holds its time unit, grain, refunds and observation end, and a model fitted on
+    it refuses histories of another unit or grain.
+
     A negative amount is a refund and never a purchase. Under `refunds="net"` it lowers the spend of the
     customer's latest purchase day at or before it; under `refunds="drop"` it is left out. An amount of
     zero, or none, is a purchase. A customer with refunds only has no row.
@@ -138,7 +142,18 @@ def purchase_history(
         observation_end=observation_end,
         grain=grain,
     )
-    return same_kind(history_of(days, refunds=refunds), transactions)
+    history = same_kind(history_of(days, refunds=refunds), transactions)
+    return with_origin(history, describe_origin(days, refunds))
+
+
+def describe_origin(days: PurchaseDays, refunds: Refunds) -> dict[str, str]:
+    """Say what the numbers of a history mean, for `with_origin`."""
+    return {
+        "time_unit": "week",
+        "grain": days.grain,
+        "refunds": refunds,
+        "observation_end": str(days.observation_end),
+    }
 
 
 def history_of(days: PurchaseDays, *, refunds: Refunds, until: dt.date | None = None) -> DuckDBPyRelation:

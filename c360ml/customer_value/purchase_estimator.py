@@ -69,6 +69,7 @@ class PurchaseEstimator(LikelihoodModel):
     coefficients_: dict[str, float]
     covariates_: dict[str, dict[str, float]]
     counts_: TripleCounts
+    origin_: dict[str, str] | None = None
 
     def __init__(
         self,
@@ -104,6 +105,7 @@ class PurchaseEstimator(LikelihoodModel):
             coarse=coarse,
         )
         self._take(optimum, objective, standards, scale, counts)
+        self.origin_ = counts.origin
         return self
 
     def log_likelihood(self, history: Any) -> float:
@@ -215,6 +217,7 @@ class PurchaseEstimator(LikelihoodModel):
         self.counts_ = counts
 
     def _read(self, content: Mapping[str, Any]) -> None:
+        self.origin_ = None if content.get("origin") is None else dict(content["origin"])
         self.coefficients_ = {name: float(value) for name, value in content.get("coefficients", {}).items()}
         self.covariates_ = {
             name: {"mean": float(part["mean"]), "deviation": float(part["deviation"])}

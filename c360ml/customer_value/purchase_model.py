@@ -9,9 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from c360ml.customer_value import lifetimes_bridge
-from c360ml.customer_value.columns import Floats, as_frame, read_covariates, read_purchases, with_columns
+from c360ml.customer_value.columns import Codes, Floats, as_frame, read_covariates, read_purchases, with_columns
 from c360ml.customer_value.compression import distinct_codes
+from c360ml.customer_value.origin import check_origin, origin_of
 from c360ml.customer_value.purchase_estimator import PurchaseEstimator
+from c360ml.customer_value.triple_counts import HISTORY_COLUMNS
 from c360ml.errors import DataError, ModelError
 
 WEEKS_PER_YEAR = 365.25 / 7
@@ -44,23 +46,20 @@ class PurchaseModel(PurchaseEstimator):
         """Work out the probability that each customer is still one, now or in some weeks."""
         self._learned()
         weeks = _weeks(weeks_from_now)
-        frame = as_frame(history)
-        x, t_x, age = read_purchases(frame)
-        odds = self.formulas.log_dead_odds(self._params_of(frame), x, t_x, age)
-        alive = np.exp(-np.logaddexp(0.0, odds))
-        if weeks == 0:
-            return np.asarray(alive)
-        return alive * self._per_distinct(frame, lambda params, x, age: self.formulas.stays(params, x, age, weeks))
+        distinct, codes = self._distinct_histories(history)
+        alive = self._alive(distinct)
+        if weeks > 0:
+            alive = alive * self._per_distinct(
+                distinct, lambda params, x, age: self.formulas.stays(params, x, age, weeks)
+            )
+        return np.asarray(alive[codes])
 
     def expected_purchases(self, weeks_ahead: float, history: Any) -> Floats:
         """Work out the purchases expected of each customer within the coming weeks."""
         self._learned()
         weeks = _weeks(weeks_ahead)
-        frame = as_frame(history)
-        if_alive = self._per_distinct(
-            frame, lambda params, x, age: self.formulas.expected_if_alive(params, x, age, weeks)
-        )
-        return if_alive * self.probability_alive(frame)
+        distinct, codes = self._distinct_histories(history)
+        return np.asarray((self._expected_if_alive(distinct, weeks) * self._alive(distinct))[codes])
 
     def discounted_purchases(self, weeks_ahead: float, history: Any, *, discount_rate_per_year: float = 0.10) -> Floats:
         """Work out expected purchases, each discounted to today from the moment it is expected.
@@ -73,21 +72,42 @@ class PurchaseModel(PurchaseEstimator):
         """
         self._learned()
         force = _force(discount_rate_per_year)
-        frame = as_frame(history)
-        if weeks_ahead == np.inf and force <= 0:
-            if_alive = self._per_distinct(frame, self.formulas.expected_for_ever_if_alive)
-            if force < 0 or np.isinf(if_alive).any():
-                raise DataError(
-                    "purchases of an infinite time must be discounted, for they have no finite sum",
-                    got=f"a discount rate of {discount_rate_per_year}",
-                    hint="a rate above 0, or finitely many weeks",
-                )
-        else:
-            weeks = weeks_ahead if weeks_ahead == np.inf else _weeks(weeks_ahead)
-            if_alive = self._per_distinct(
-                frame, lambda params, x, age: self.formulas.discounted_if_alive(params, x, age, weeks, force)
+        weeks = weeks_ahead if weeks_ahead == np.inf else _weeks(weeks_ahead)
+        distinct, codes = self._distinct_histories(history)
+        if_alive = self._discounted_if_alive(distinct, weeks, force)
+        if np.isinf(if_alive).any():
+            raise DataError(
+                "purchases of an infinite time must be discounted, for they have no finite sum",
+                got=f"a discount rate of {discount_rate_per_year}",
+                hint="a rate above 0, or finitely many weeks",
             )
-        return if_alive * self.probability_alive(frame)
+        return np.asarray((if_alive * self._alive(distinct))[codes])
+
+    def outlook(
+        self, history: Any, *, horizon_weeks: float = 52, years: int = 3, discount_rate_per_year: float = 0.10
+    ) -> dict[str, Floats]:
+        """Work out all that a customer's value needs, once per distinct history, and spread it to the customers.
+
+        `probability_alive`, `expected_purchases` and `discounted_purchases` (within the horizon),
+        `discounted_year_1` and so on (within that year alone, of 365.25 days) and `discounted_all_years`: without
+        end, by the same integral, for of these models only Pareto/NBD has it in closed form (Fader, Hardie, Lee
+        2005, with Tricomi's function); infinite where nothing is discounted and purchases have no finite sum.
+        """
+        self._learned()
+        force, horizon = _force(discount_rate_per_year), _weeks(horizon_weeks)
+        distinct, codes = self._distinct_histories(history)
+        ends = [self._discounted_if_alive(distinct, year * WEEKS_PER_YEAR, force) for year in range(1, years + 1)]
+        starts = [np.zeros(distinct.num_rows), *ends[:-1]]
+        if_alive = {
+            "expected_purchases": self._expected_if_alive(distinct, horizon),
+            "discounted_purchases": self._discounted_if_alive(distinct, horizon, force),
+            **{f"discounted_year_{year + 1}": ends[year] - starts[year] for year in range(years)},
+            "discounted_all_years": self._discounted_if_alive(distinct, np.inf, force),
+        }
+        alive = self._alive(distinct)
+        with np.errstate(invalid="ignore"):  # who is surely gone, times infinity
+            answers = {name: values * alive for name, values in if_alive.items()}
+        return {name: values[codes] for name, values in {"probability_alive": alive, **answers}.items()}
 
     def expected_purchases_new(self, weeks: Any, *, covariates: Any = None) -> Floats:
         """Work out the repeat purchases expected of a new customer within the weeks after the first.
@@ -146,6 +166,7 @@ class PurchaseModel(PurchaseEstimator):
         """Write the fitted model as plain JSON: parameters and measures, no customer data."""
         prior = None if self.prior is None else {name: list(belief) for name, belief in self.prior.items()}
         content = super().to_dict() | {"coefficients": self.coefficients_, "covariates": self.covariates_}
+        content["origin"] = self.origin_
         plain = {name: list(content["settings"][name]) for name in ("purchase_covariates", "dropout_covariates")}
         content["settings"] |= plain | {"prior": prior}
         return content
@@ -169,6 +190,33 @@ class PurchaseModel(PurchaseEstimator):
         if covariates is not None:
             return self._params_of(as_frame(covariates))
         return np.array(list(self._learned().values()))[:, None]
+
+    def _distinct_histories(self, history: Any) -> tuple[pa.Table, Codes]:
+        """Keep each distinct history once, and say which of them each customer has."""
+        frame = as_frame(history)
+        check_origin(self.origin_, origin_of(frame))
+        names = self._covariate_names()
+        columns, codes = distinct_codes([*read_purchases(frame), *read_covariates(frame, names)])
+        values = [column.per_row() for column in columns]
+        return pa.table(dict(zip([*HISTORY_COLUMNS, *names], values, strict=True))), codes
+
+    def _alive(self, distinct: pa.Table) -> Floats:
+        x, t_x, age = read_purchases(distinct)
+        odds = self.formulas.log_dead_odds(self._params_of(distinct), x, t_x, age)
+        return np.asarray(np.exp(-np.logaddexp(0.0, odds)), dtype=np.float64)
+
+    def _expected_if_alive(self, distinct: pa.Table, weeks: float) -> Floats:
+        return self._per_distinct(
+            distinct, lambda params, x, age: self.formulas.expected_if_alive(params, x, age, weeks)
+        )
+
+    def _discounted_if_alive(self, distinct: pa.Table, weeks: float, force: float) -> Floats:
+        if weeks == np.inf and force <= 0:
+            for_ever = self._per_distinct(distinct, self.formulas.expected_for_ever_if_alive)
+            return for_ever if force == 0 else np.full(distinct.num_rows, np.inf)
+        return self._per_distinct(
+            distinct, lambda params, x, age: self.formulas.discounted_if_alive(params, x, age, weeks, force)
+        )
 
     def _per_distinct(self, frame: Any, formula: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
         """Work out a formula of x, T and covariates once per distinct combination."""

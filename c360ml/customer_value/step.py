@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from c360ml import tables
 from c360ml.customer_value.transactions import collect_purchase_days
-from c360ml.customer_value.valuation import VALUE_COLUMNS, Valuation, value_days
+from c360ml.customer_value.valuation import FORMAT, VALUE_COLUMNS, Terms, Valuation, value_days
 from c360ml.errors import DataError
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def value_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
         valuation = value_days(
             days,
             holdout_start=_holdout_start(observation_end, config.value.holdout_weeks),
-            horizon_weeks=config.value.horizon_weeks,
-            discount_rate_per_year=config.value.discount_rate_per_year,
-            refunds=config.value.refunds,
+            terms=Terms(**config.value.model_dump(exclude={"holdout_weeks", "identity_draws"})),
         )
     except DataError as error:
         return _write_nothing(lake, f"{error.rule}. Got {error.got}.")
@@ -69,16 +67,13 @@ def _write(lake: Lakehouse, valuation: Valuation) -> None:
 
 
 def _curves(valuation: Valuation) -> dict[str, Any]:
-    tested = valuation.backtest
-    if tested is None:
-        return {}
-    return {"tracking": tested.tracking, "by_repeat_purchases": tested.by_repeat_purchases}
+    return {} if valuation.backtest is None else valuation.backtest.curves()
 
 
 def _write_nothing(lake: Lakehouse, reason: str) -> dict[str, Any]:
     columns = ", ".join(f"null as {name}" for name in VALUE_COLUMNS)
     lake.write(tables.CUSTOMER_VALUE, f"select {columns} where false")
-    lake.write_json(MODEL_FILE, {"format": 1, "fitted": False, "reason": reason})
+    lake.write_json(MODEL_FILE, {"format": FORMAT, "fitted": False, "reason": reason})
     return {
         "fitted": False,
         "reason": reason,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,35 @@ from {transactions}
 where customer_id is not null and day is not null
 """
 
+_REFUNDED = """
+with
+customers as (
+    select
+        customer_id,
+        sum(purchases)                                                        as purchases,
+        count(*) filter (where purchases > 0 and refunded < 0 and coalesce(spend, 0) + refunded <= 0) as cancelled
+    from {days}
+    where customer_id in (select customer_id from {days} where refunded < 0)
+    group by customer_id
+)
+select
+    count(*)                                                                  as customers_with_refunds,
+    count(*) filter (where purchases = 0)                                     as customers_with_refunds_only,
+    coalesce(sum(cancelled), 0)::bigint                                       as cancelled_purchases
+from customers
+"""
+
+_POLICIES: Mapping[Refunds, str] = {
+    "net": (
+        "A negative amount is a refund: it is no purchase, and lowers the spend of the customer's latest purchase day"
+        " at or before it. A purchase that was paid back in full still was an occasion to buy and counts as one."
+    ),
+    "drop": (
+        "A negative amount is a refund: it is no purchase, and is left out of spend. A purchase that was paid back"
+        " in full counts as one."
+    ),
+}
+
 _PURCHASE_DAYS = """
 create or replace temp table {name} as
 select
@@ -66,6 +96,7 @@ class PurchaseDays:
     name: str
     observation_end: dt.date
     counts: dict[str, Any]
+    grain: Grain = "day"
 
     def drop(self) -> None:
         """Forget the temporary table."""
@@ -97,27 +128,28 @@ def collect_purchase_days(
     number = next(_numbers)
     source, parsed, name = f"source_{number}", f"transactions_{number}", f"purchase_days_{number}"
     transactions.create_view(source, replace=True)
+    # The source is read and parsed once: counts and sums are then taken from the parsed columns.
     con.execute(
-        f"create or replace temp view {parsed} as " + _parsing(transactions, source, customer, date, amount, grain)
+        f"create or replace temp table {parsed} as " + _parsing(transactions, source, customer, date, amount, grain)
     ).fetchall()
+    con.execute(f"drop view {source}").fetchall()
     counts = _row(con, _COUNTS.format(transactions=parsed), {})
     latest = counts.pop("latest")
     _check_counts(counts, latest, amount)
     end = latest if observation_end is None else as_date(observation_end)
     counts |= _row(con, _OBSERVED.format(transactions=parsed), {"observation_end": end})
     con.execute(_PURCHASE_DAYS.format(name=name, transactions=parsed), {"observation_end": end}).fetchall()
-    con.execute(f"drop view {parsed}").fetchall()
-    con.execute(f"drop view {source}").fetchall()
-    return PurchaseDays(con, name, end, counts)
+    con.execute(f"drop table {parsed}").fetchall()
+    return PurchaseDays(con, name, end, counts, grain)
 
 
-def count_customers_with_refunds_only(days: PurchaseDays) -> int:
-    """Count the customers who have refunds but no purchase, and so no history."""
-    query = f"""
-        select count(distinct customer_id) from {days.name} where purchases = 0 and customer_id not in
-        (select customer_id from {days.name} where purchases > 0)
+def describe_refunds(days: PurchaseDays, refunds: Refunds) -> dict[str, Any]:
+    """Say what is done with refunds and cancellations, and count whom and what it touches.
+
+    `customers_with_refunds_only` have no purchase, and so no history; `cancelled_purchases` are days of which all
+    was paid back on the same day.
     """
-    return int(days.con.execute(query).fetchall()[0][0])
+    return {"refund_policy": _POLICIES[refunds]} | _row(days.con, _REFUNDED.format(days=days.name), {})
 
 
 def _row(con: DuckDBPyConnection, query: str, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from c360ml.customer_value.columns import Floats, as_frame, read_covariates, read_purchases, read_weights
 from c360ml.customer_value.compression import distinct_rows
+from c360ml.customer_value.origin import check_origin, origin_of, with_origin
 from c360ml.errors import DataError
 
-_COLUMNS = ("repeat_purchases", "first_to_last_purchase_weeks", "age_weeks")
+HISTORY_COLUMNS = ("repeat_purchases", "first_to_last_purchase_weeks", "age_weeks")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class TripleCounts:
     covariates: tuple[str, ...]
     columns: tuple[Floats, ...] = field(repr=False)
     weight: Floats = field(repr=False)
+    origin: dict[str, str] | None = None
 
     @classmethod
     def of(cls, history: Any, covariates: Sequence[str] = ()) -> Self:
@@ -47,20 +49,21 @@ class TripleCounts:
         """
         frame = as_frame(history)
         triples = read_purchases(frame)
-        return cls._of(
-            (*triples, *read_covariates(frame, covariates)), read_weights(frame, len(triples[0])), covariates
-        )
+        values = (*triples, *read_covariates(frame, covariates))
+        return cls._of(values, read_weights(frame, len(triples[0])), covariates, origin_of(frame))
 
     @classmethod
-    def _of(cls, columns: Sequence[Floats], weight: Floats, covariates: Sequence[str]) -> Self:
+    def _of(
+        cls, columns: Sequence[Floats], weight: Floats, covariates: Sequence[str], origin: dict[str, str] | None
+    ) -> Self:
         kept, weights = distinct_rows(columns, weight)
-        return cls(tuple(covariates), tuple(column.per_row() for column in kept), weights)
+        return cls(tuple(covariates), tuple(column.per_row() for column in kept), weights, origin)
 
     def merge(self, other: TripleCounts) -> TripleCounts:
         """Add up the customers of two counts.
 
         Raises:
-            DataError: they are not counted by the same covariates.
+            DataError: they are not counted by the same covariates, or not in the same way.
         """
         if self.covariates != other.covariates:
             raise DataError(
@@ -68,8 +71,10 @@ class TripleCounts:
                 got=f"{list(self.covariates)} and {list(other.covariates)}",
                 hint="count both with the same covariates",
             )
+        check_origin(self.origin, other.origin)
         both = [np.concatenate(pair) for pair in zip(self.columns, other.columns, strict=True)]
-        return TripleCounts._of(both, np.concatenate([self.weight, other.weight]), self.covariates)
+        weight = np.concatenate([self.weight, other.weight])
+        return TripleCounts._of(both, weight, self.covariates, self.origin or other.origin)
 
     @property
     def customers(self) -> float:
@@ -77,10 +82,11 @@ class TripleCounts:
         return float(self.weight.sum())
 
     @property
-    def table(self) -> pa.Table:
+    def table(self) -> Any:
         """The counts as a history with a column `weight`."""
-        names = [*_COLUMNS, *self.covariates, "weight"]
-        return pa.table(dict(zip(names, [*self.columns, self.weight], strict=True)))
+        names = [*HISTORY_COLUMNS, *self.covariates, "weight"]
+        table = pa.table(dict(zip(names, [*self.columns, self.weight], strict=True)))
+        return table if self.origin is None else with_origin(table, self.origin)
 
     def __len__(self) -> int:
         return len(self.weight)

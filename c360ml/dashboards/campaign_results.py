@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c360ml.dashboards.asking import Row, ask
+from c360ml.dashboards.campaign_parts import breakdown_blocks
 from c360ml.dashboards.charts import Colour, Field, bars, grouped_bars, intervals
 from c360ml.dashboards.formats import UNKNOWN, count, measure, money, plural, share
-from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
+from c360ml.dashboards.page import Block, Chart, DataTable, Section, Spec, Text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -20,15 +21,19 @@ _TIERS = """
 """
 _STEPS = ("sent", "opened", "clicked", "converted")
 _MOST = 12
+_CREDITED = {"last_touch": "latest", "first_touch": "earliest"}
 
 
-def campaigns_section(con: DuckDBPyConnection, currency: str, window_days: int) -> Section:
+def campaigns_section(
+    con: DuckDBPyConnection, currency: str, window_days: int, attribution: str = "last_touch"
+) -> Section:
     """Show the results of each campaign.
 
     Args:
         con: holds `gold.campaign_results`.
         currency: code of the amounts.
         window_days: days after a send within which a purchase counts.
+        attribution: rule by which purchases are credited.
     """
     rows = [{**row, "campaign": row["campaign_name"] or row["campaign_id"]} for row in ask(con, _CAMPAIGNS)]
     if not rows:
@@ -39,11 +44,12 @@ def campaigns_section(con: DuckDBPyConnection, currency: str, window_days: int) 
         f"{plural(len(rows), 'campaign')} reached {plural(sent, 'customer')}; {count(converted)} bought within"
         f" {plural(window_days, 'day')}, for {money(revenue, currency)} at a cost of {money(cost, currency)}."
     )
-    blocks = [_table(rows, currency), *_funnel(rows), *_uplift(rows), *_returns(rows), *_tiers(con)]
+    blocks = [_table(rows, currency, attribution), *_funnel(rows), *_uplift(rows), *_returns(rows), *_tiers(con)]
+    blocks += breakdown_blocks(con, currency)
     return Section("campaigns", "What did campaigns bring?", answer, blocks)
 
 
-def _table(rows: list[Row], currency: str) -> DataTable:
+def _table(rows: list[Row], currency: str, attribution: str) -> DataTable:
     return DataTable(
         "Results by campaign",
         (
@@ -76,8 +82,9 @@ def _table(rows: list[Row], currency: str) -> DataTable:
             for row in rows
         ],
         texts=frozenset({1}),
-        note="ROI is (revenue - cost) / cost. Revenue is attributed to the last campaign before the purchase; it is not"
-        " what the campaign caused. Uplift is: the conversion above that of customers who were held out.",
+        note=f"ROI is (revenue - cost) / cost. Attribution: {attribution.replace('_', ' ')}. Revenue is credited to the"
+        f" {_CREDITED[attribution]} campaign sent before the purchase; it is not what the campaign caused."
+        " Uplift is: the conversion above that of customers who were held out.",
     )
 
 
@@ -92,19 +99,24 @@ def _funnel(rows: list[Row]) -> list[Block]:
     if not reached:
         return [Text("No campaign was sent to anybody yet.")]
     best = max(reached, key=lambda row: row["conversion_rate"] or 0)
+    spec = funnel_spec(reached)
+    title = f"{best['campaign']} converts best: {share(best['conversion_rate'])} of customers"
+    return [Chart(title, spec, legend=_STEPS[1:], half=True)]
+
+
+def funnel_spec(rows: list[Row]) -> Spec:
+    """Draw the shares of customers sent a campaign who opened, clicked and bought; `campaign` is its name."""
     steps = [
         {"campaign": row["campaign"], "step": step, "share": row[step] / row["sent"]}
-        for row in reached
+        for row in rows
         for step in _STEPS[1:]
     ]
-    spec = grouped_bars(
+    return grouped_bars(
         steps,
         Field("campaign", "campaign"),
         Field("share", "share of customers sent", ".1%"),
         Colour("step", "step", _STEPS[1:]),
     )
-    title = f"{best['campaign']} converts best: {share(best['conversion_rate'])} of customers"
-    return [Chart(title, spec, legend=_STEPS[1:], half=True)]
 
 
 def _uplift(rows: list[Row]) -> list[Block]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from c360ml.dashboards.asking import Row, ask
 from c360ml.dashboards.charts import Colour, Field, grouped_bars, histogram, lines
 from c360ml.dashboards.formats import count, measure, share
+from c360ml.dashboards.model_choice import model_blocks
 from c360ml.dashboards.page import Block, Chart, DataTable, Text
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def forecast_blocks(con: DuckDBPyConnection, summary: dict[str, Any]) -> list[Bl
         con: holds `gold.customer_value`.
         summary: what the valuation said; `tracking` and `by_repeat_purchases` if there was a holdout.
     """
-    return [*_alive(con), *_holdout(summary), *_parameters(summary)]
+    return [*_alive(con), *_holdout(summary), *model_blocks(summary), *_parameters(summary)]
 
 
 def _alive(con: DuckDBPyConnection) -> list[Block]:
@@ -203,10 +204,10 @@ def _by_repeat_purchases(groups: list[Row]) -> Chart:
 
 
 def _parameters(summary: dict[str, Any]) -> list[Block]:
-    models = {"BG/NBD": summary.get("bgnbd"), "Gamma-Gamma": summary.get("gamma_gamma")}
+    models = (summary.get("purchase_model"), summary.get("gamma_gamma"))
     rows = [
-        (title, _with_errors(model), measure(model["log_likelihood"]), count(model["customers"]))
-        for title, model in models.items()
+        (model["model"], _with_errors(model), measure(model["log_likelihood"]), count(model["customers"]))
+        for model in models
         if model
     ]
     if not rows:

@@ -14,6 +14,7 @@ from c360ml.dashboards.matches import matches_section
 from c360ml.dashboards.page import Kpi, Page, Section
 from c360ml.dashboards.people import people_section
 from c360ml.dashboards.provenance import provenance_section
+from c360ml.dashboards.value_doubt import doubt_section
 from c360ml.dashboards.worth import Terms, worth_section
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.html"
 LINKAGE_FILE = "models/linkage.json"
 SEGMENTS_FILE = "models/segments.json"
+VALUE_FILE = "models/customer_value.json"
 
 
 def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
@@ -46,7 +48,13 @@ def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
             _matches(lake, result),
             people_section(lake.con),
             worth_section(lake.con, value, terms, clusters=(lake.read_json(SEGMENTS_FILE) or {}).get("kmeans")),
-            campaigns_section(lake.con, config.project.currency, config.campaigns.conversion_window_days),
+            doubt_section(lake.con, result.summary("value_doubt"), terms, lake.read_json(VALUE_FILE)),
+            campaigns_section(
+                lake.con,
+                config.project.currency,
+                config.campaigns.conversion_window_days,
+                config.campaigns.attribution,
+            ),
             provenance_section(lake, result),
         ),
     )

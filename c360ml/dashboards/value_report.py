@@ -26,6 +26,8 @@ _COUNTED = {
     "without_amount": "without amount",
     "after_observation_end": "after the observation end",
     "refunds": "refunds",
+    "cancelled_purchases": "purchases paid back on the same day",
+    "customers_with_refunds": "customers with refunds",
     "customers_with_refunds_only": "customers with refunds only",
 }
 
@@ -54,9 +56,7 @@ def write_value_report(valued: ValuedTable, currency: str | None = None) -> Path
 
 def _curves(valued: ValuedTable) -> dict[str, Any]:
     tested = valued.valuation.backtest
-    if tested is None:
-        return {}
-    return {"tracking": tested.tracking, "by_repeat_purchases": tested.by_repeat_purchases}
+    return {} if tested is None else tested.curves()
 
 
 def _open_answers(con: DuckDBPyConnection, valued: ValuedTable) -> None:
@@ -95,9 +95,8 @@ def _incoming(valued: ValuedTable) -> Section:
         f"{plural(counts['rows'], 'transaction')} of {plural(valued.metrics['customers'], 'buyer')} until"
         f" {counts['observation_end']}."
     )
-    return Section(
-        "incoming", "What came in?", answer, [DataTable("Transactions", ("what", "number"), rows, half=True)]
-    )
+    table = DataTable("Transactions", ("what", "number"), rows, note=counts["refund_policy"], half=True)
+    return Section("incoming", "What came in?", answer, [table])
 
 
 def _provenance(valued: ValuedTable) -> Section:
@@ -106,7 +105,10 @@ def _provenance(valued: ValuedTable) -> Section:
         ("observation end", model["observation_end"]),
         ("horizon, weeks", f"{model['horizon_weeks']:g}"),
         ("discount rate per year", share(model["discount_rate_per_year"])),
+        ("margin", share(model["margin"])),
         ("refunds", model["refunds"]),
+        ("time unit", model["time_unit"]),
+        ("purchases merged by", model["grain"]),
     ]
     files = [
         ("customer_value.parquet", "one row a customer"),

@@ -2,7 +2,21 @@
 
 from c360ml.identity.golden_rules import RULES, Survivorship
 from c360ml.identity.identify import identify
-from c360ml.identity.online_index import build_index
-from c360ml.identity.resolver import Resolution, Resolver
+from c360ml.identity.inbox import clear_inbox, forget_upserts, inbox_records, write_inbox
+from c360ml.identity.online_index import build_index, keep_indexes
+from c360ml.identity.resolution import Resolution
+from c360ml.identity.store import IdentityStore
 
-__all__ = ["RULES", "Resolution", "Resolver", "Survivorship", "build_index", "identify"]
+__all__ = [
+    "RULES",
+    "IdentityStore",
+    "Resolution",
+    "Survivorship",
+    "build_index",
+    "clear_inbox",
+    "forget_upserts",
+    "identify",
+    "inbox_records",
+    "keep_indexes",
+    "write_inbox",
+]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from c360ml.config import Source
-from c360ml.identity.golden_rules import ORDERS, RULES, Survivorship
+from c360ml.identity.golden_rules import ORDERS, Survivorship
 from c360ml.identity.master_ids import MASTER_RECORDS
 from c360ml.lakehouse import Lakehouse
 
@@ -19,7 +19,7 @@ UNKNOWN_TRUST = 0.5  # the default of Source.trust, for a source that the config
 
 
 @contextmanager
-def golden_choices(lake: Lakehouse, sources: tuple[Source, ...]) -> Iterator[str]:
+def golden_choices(lake: Lakehouse, sources: tuple[Source, ...], rules: tuple[Survivorship, ...]) -> Iterator[str]:
     """Keep `golden_choices` for the length of a `with` block; `master_records` must be there."""
     trusts = {
         "names": [source.name for source in sources],
@@ -27,8 +27,11 @@ def golden_choices(lake: Lakehouse, sources: tuple[Source, ...]) -> Iterator[str
     }
     with (
         lake.scratch("source_trust", _SOURCE_TRUST, trusts),
-        lake.scratch("golden_candidates", _candidates_sql(RULES)),
-        lake.scratch(GOLDEN_CHOICES, choices_sql(RULES)),
+        lake.scratch("golden_candidates", _candidates_sql(rules)),
+        lake.scratch("golden_ranks", _ranks_sql(rules)),
+        lake.scratch("golden_chosen", choices_sql(rules)),
+        lake.scratch("golden_runners_up", runners_up_sql(rules)),
+        lake.scratch(GOLDEN_CHOICES, "from golden_chosen left join golden_runners_up using (master_id)"),
     ):
         yield GOLDEN_CHOICES
 
@@ -54,28 +57,28 @@ def _candidates_sql(rules: tuple[Survivorship, ...]) -> str:
     """
 
 
+def _ranks_sql(rules: tuple[Survivorship, ...]) -> str:
+    orders = [
+        f"row_number() over (order by {', '.join(columns)}, record_id desc) as {name}"
+        for name, columns in ORDERS.items()
+    ]
+    votes = [
+        f"count(*) over (partition by master_id, {', '.join(rule.fields)}) as {rule.name}_votes"
+        for rule in rules
+        if rule.rule == "most_frequent"
+    ]
+    return f"select record_id, {_lines([*orders, *votes])} from golden_candidates"
+
+
 def choices_sql(rules: tuple[Survivorship, ...]) -> str:
     """SQL that lets every rule choose among the records of each customer.
 
     >>> "as phone_choice" in choices_sql((Survivorship("phone", "most_recent"),))
     True
     """
-    orders = [
-        f"row_number() over (order by {', '.join(columns)}, record_id desc) as {name}"
-        for name, columns in ORDERS.items()
-    ]
-    votes = [
-        f"count(*) over (partition by master_id, {rule.name}) as {rule.name}_votes"
-        for rule in rules
-        if rule.rule == "most_frequent"
-    ]
     # Choosing and counting apart: together DuckDB would do both on one thread.
     return f"""
-    with ranked as (
-        select record_id, {_lines([*orders, *votes])}
-        from golden_candidates
-    ),
-    chosen as (
+    with chosen as (
         select
             master_id,
             count(*) as records,
@@ -84,7 +87,7 @@ def choices_sql(rules: tuple[Survivorship, ...]) -> str:
             max(coalesce(updated_at, created_at)) as last_seen_at,
             {_lines([_choice(rule) for rule in rules])}
         from golden_candidates
-        join ranked using (record_id)
+        join golden_ranks using (record_id)
         group by master_id
     ),
     counted as (
@@ -101,6 +104,34 @@ def choices_sql(rules: tuple[Survivorship, ...]) -> str:
     """
 
 
+def runners_up_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL of the record that each rule would choose if the chosen value were not there.
+
+    Only customers whose records differ in anything have any, so only they are ranked again.
+
+    >>> "as phone_runner_up" in runners_up_sql((Survivorship("phone", "most_recent"),))
+    True
+    """
+    return f"""
+    with contested as (
+        from golden_chosen where {" or ".join(f"{rule.name}_candidates > 1" for rule in rules)}
+    )
+    select master_id, {_lines([_runner_up(rule) for rule in rules])}
+    from golden_candidates
+    join golden_ranks using (record_id)
+    join contested using (master_id)
+    group by master_id
+    """
+
+
+def _runner_up(rule: Survivorship) -> str:
+    fields = (f"golden_candidates.{field} is distinct from {rule.name}_choice.{field}" for field in rule.fields)
+    return (
+        f"arg_max(record_id, {rule.rank}) filter ({rule.name}_candidates > 1 and {rule.condition} "
+        f"and ({' or '.join(fields)})) as {rule.name}_runner_up"
+    )
+
+
 def _choice(rule: Survivorship) -> str:
     values = ", ".join(f"'{field}': {field}" for field in rule.fields)
     return (
@@ -114,9 +145,9 @@ def _candidates(rule: Survivorship) -> str:
     return f"count(distinct {value}) filter (where {rule.condition}) as {rule.name}_candidates"
 
 
-def golden_sql() -> str:
+def golden_sql(rules: tuple[Survivorship, ...]) -> str:
     """SQL of silver.golden_records: the chosen values side by side with the household."""
-    values = [f"{rule.name}_choice.{field} as {field}" for rule in RULES for field in rule.fields]
+    values = [f"{rule.name}_choice.{field} as {field}" for rule in rules for field in rule.fields]
     return f"""
     with golden as (
         select
@@ -143,7 +174,7 @@ def golden_sql() -> str:
     """
 
 
-def provenance_sql() -> str:
+def provenance_sql(rules: tuple[Survivorship, ...]) -> str:
     """SQL of silver.golden_provenance: one row per customer and field that has a value."""
     return " union all ".join(
         f"""
@@ -151,14 +182,43 @@ def provenance_sql() -> str:
             master_id,
             '{field}' as field,
             {rule.name}_choice.record_id as record_id,
+            {rule.name}_runner_up as runner_up_record_id,
             '{rule.rule}' as rule,
             {rule.name}_candidates as candidates
         from {GOLDEN_CHOICES}
         where {rule.name}_choice.{field} is not null
         """
-        for rule in RULES
+        for rule in rules
         for field in rule.fields
     )
+
+
+def golden_changes_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL of the golden values that differ from those that stand: `master_id, field, before, after`, as record ids.
+
+    The tables silver.golden_records and silver.golden_provenance must be open, as they were.
+    """
+    changes = ", ".join(
+        f"case when {rule.name}_choice.{field} is distinct from before.{field} "
+        f"then struct_pack(field := '{field}', after := {rule.name}_choice.record_id) end"
+        for rule in rules
+        for field in rule.fields
+    )
+    return f"""
+    with compared as (
+        select master_id, unnest(list_filter([{changes}], lambda change: change is not null)) as change
+        from {GOLDEN_CHOICES}
+        join silver.golden_records as before using (master_id)
+    )
+    select
+        compared.master_id,
+        change.field,
+        provenance.record_id as before,
+        change.after
+    from compared
+    left join silver.golden_provenance as provenance
+        on provenance.master_id = compared.master_id and provenance.field = change.field
+    """
 
 
 def title_case(text: str) -> str:

@@ -1,12 +1,15 @@
 """Survivorship rules as data: which record of a customer gives which field of the golden record.
 
+The section `[golden]` of c360ml.toml may give a field another rule; what it prefers stays.
+
 What a field prefers comes first (a full name before an initial), then what the rule measures (how many
 records agree), then the order of the rule's records; the least record_id decides what is left.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 ORDERS: dict[str, tuple[str, ...]] = {
     "trusted_order": ("trust", "changed_at", "quality_score"),
@@ -28,11 +31,13 @@ class Measure:
 MEASURES: dict[str, Measure] = {
     "most_trusted": Measure("0", "trusted_order"),
     "most_recent": Measure("0", "recent_order"),
-    "most_frequent": Measure("{field}_votes", "trusted_order"),
-    "most_complete": Measure("length({field})", "quality_order"),
-    "any_refusal": Measure("(not {field})::bigint", "recent_order"),
+    "most_frequent": Measure("{name}_votes", "trusted_order"),
+    "most_complete": Measure("{parts}", "quality_order"),
+    "longest": Measure("length({text})", "quality_order"),
+    "any_refusal": Measure("(not {name})::bigint", "recent_order"),
 }
-"""The rules. `votes` is the number of the customer's records that agree on the value."""
+"""The rules. `votes` is the number of the customer's records that agree on the value, `parts` the number of a block's
+known fields or of a value's words, `text` the whole value as text."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,18 @@ class Survivorship:
         "((phone like '+1%')::bigint << 56) + (least(0, 65535)::bigint << 40) + recent_order"
         """
         measure = MEASURES[self.rule]
-        measured = measure.sql.format(field=self.name)
+        text = f"concat_ws(' ', {', '.join(self.fields)})"
+        parts = (
+            " + ".join(f"({field} is not null)::bigint" for field in self.block) or f"len(string_split({text}, ' '))"
+        )
+        measured = measure.sql.format(name=self.name, text=text, parts=parts)
         return f"({self.prefer} << 56) + (least({measured}, 65535)::bigint << 40) + {measure.order}"
 
 
 RULES: tuple[Survivorship, ...] = (
     # A typo is outvoted; an initial never wins over a name.
     Survivorship("given_name", "most_frequent", prefer="(length(given_name) > 1)::bigint"),
-    Survivorship("middle_name", "most_complete"),
+    Survivorship("middle_name", "longest"),
     Survivorship("surname", "most_frequent", prefer="(length(surname) > 1)::bigint"),
     Survivorship("suffix", "most_trusted"),
     Survivorship(
@@ -106,3 +115,12 @@ RULES: tuple[Survivorship, ...] = (
     Survivorship("marketing_consent", "any_refusal"),
 )
 """The rules of a golden record, in the order of its columns."""
+
+
+def chosen_rules(names: Mapping[str, str]) -> tuple[Survivorship, ...]:
+    """Give the rules of a golden record, where a field or block is given another rule by name.
+
+    >>> [rule.rule for rule in chosen_rules({"phone": "most_trusted"}) if rule.name == "phone"]
+    ['most_trusted']
+    """
+    return tuple(replace(rule, rule=names.get(rule.name, rule.rule)) for rule in RULES)

@@ -8,8 +8,11 @@ Two people are joined by any of
 
 A hub is no evidence: an address or a number that more than 12 people use (a dealer's own, a block of
 flats without unit numbers), or a person linked to more than 12 others. Everybody is in exactly one
-household, most alone in their own. Its ID is `H` and the master ID of its eldest member (the least), so
-it lasts as long as that member's ID.
+household, most alone in their own.
+
+Household IDs last as master IDs do: an ID follows most of its members, ties go to the part with the eldest of them (the
+least master ID). Where several follow into one household, that of most members survives, among equals the older. Any
+other household gets a new one: `H` and a UUID version 7 of its eldest member's time.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ import pyarrow as pa
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from c360ml import tables
+from c360ml.identity.master_ids import HEIRS, KEPT_MASTERS, uuid7_of_hex
 from c360ml.lakehouse import Lakehouse
 
 HUB_SIZE = 12
@@ -34,7 +39,7 @@ HOUSEHOLD_MEMBERS = "household_members"
 
 @contextmanager
 def households(lake: Lakehouse) -> Iterator[str]:
-    """Keep `household_members`; `master_records` and `golden_choices` must be there."""
+    """Keep `household_members`, in a `with` block of `lasting_master_ids` and `golden_choices`."""
     limits = {"hub_size": HUB_SIZE, "household_probability": HOUSEHOLD_PROBABILITY}
     with lake.scratch("people", _PEOPLE):
         edges = lake.sql(_EDGES, limits).to_arrow_table()
@@ -46,8 +51,15 @@ def households(lake: Lakehouse) -> Iterator[str]:
         numbers = np.arange(len(heads))
         lake.con.register("household_heads", pa.table({"person": numbers, "head": heads}))
         try:
-            with lake.scratch(HOUSEHOLD_MEMBERS, _MEMBERS):
-                yield HOUSEHOLD_MEMBERS
+            with (
+                lake.scratch("home_groups", _GROUPS),
+                lake.scratch("homes_before", _homes_before(lake)),
+                lake.scratch("kept_homes", _KEPT_HOMES),
+                lake.scratch("new_homes", _NEW_HOMES, {"attempt": 0}),
+            ):
+                _avoid_ids_in_use(lake)
+                with lake.scratch(HOUSEHOLD_MEMBERS, _MEMBERS):
+                    yield HOUSEHOLD_MEMBERS
         finally:
             lake.con.unregister("household_heads")
 
@@ -142,9 +154,68 @@ _EDGES = """
     select person_l, person_r from same_household
 """
 
-_MEMBERS = """
-    select members.master_id, 'H' || eldest.master_id as household_id
+_GROUPS = """
+    select members.master_id, heads.head
     from household_heads as heads
     join people as members on members.person = heads.person
-    join people as eldest on eldest.person = heads.head
+"""
+
+
+def _homes_before(lake: Lakehouse) -> str:
+    """Living customers with their households of the run before; one that was merged brings its own along."""
+    if lake.version(tables.IDENTITIES) is None:
+        return "select null::varchar as master_id, null::varchar as household_id where false"
+    return f"""
+        select distinct coalesce(kept.master_id, before.master_id) as master_id, before.household_id
+        from {lake.open(tables.IDENTITIES)} as before
+        left join {HEIRS} as heirs on heirs.master_id = before.master_id
+        left join {KEPT_MASTERS} as kept on kept.cluster_id = heirs.cluster_id
+    """
+
+
+_KEPT_HOMES = """
+    with shared as (
+        select household_id, head, count(*) as members, min(master_id) as eldest
+        from homes_before
+        join home_groups using (master_id)
+        group by all
+    ),
+    followed as (
+        select household_id, head, members
+        from shared
+        qualify 1 = row_number() over (partition by household_id order by members desc, eldest)
+    )
+    select head, arg_max(household_id, (members, eldest_first)) as household_id
+    from (select *, -row_number() over (order by household_id) as eldest_first from followed)
+    group by head
+"""
+
+
+def _new_home(eldest: str) -> str:
+    return "'H' || " + uuid7_of_hex(f"replace({eldest}[1:13], '-', '')", f"concat_ws(' ', 'home', {eldest}, $attempt)")
+
+
+_NEW_HOMES = f"""
+    with eldest_members as (select head, min(master_id) as eldest from home_groups group by head)
+    select head, eldest, {_new_home("eldest")} as household_id
+    from eldest_members
+    anti join kept_homes using (head)
+"""
+
+
+def _avoid_ids_in_use(lake: Lakehouse) -> None:
+    taken = "household_id in (select household_id from homes_before)"
+    attempt = 0
+    while lake.one(f"select count(*) from new_homes where {taken}"):
+        attempt += 1
+        lake.rows(f"update new_homes set household_id = {_new_home('eldest')} where {taken}", {"attempt": attempt})
+
+
+_MEMBERS = """
+    with ids as (
+        select head, household_id from kept_homes
+        union all
+        select head, household_id from new_homes
+    )
+    select master_id, household_id from home_groups join ids using (head)
 """

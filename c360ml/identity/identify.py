@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.errors import TableError
-from c360ml.identity.golden import golden_choices, golden_sql, provenance_sql
+from c360ml.identity.change_events import CHANGED_RECORDS, EVENTS, Circumstances, identity_events
+from c360ml.identity.golden import golden_changes_sql, golden_choices, golden_sql, provenance_sql
+from c360ml.identity.golden_rules import Survivorship, chosen_rules
 from c360ml.identity.households import households
-from c360ml.identity.master_ids import lasting_master_ids
+from c360ml.identity.ledger import (
+    append_events,
+    append_golden_changes,
+    append_history,
+    next_moment,
+    valid_events,
+)
+from c360ml.identity.master_ids import MASTER_RECORDS, lasting_master_ids
+from c360ml.identity.redirects import write_redirects
 from c360ml.lakehouse import Lakehouse
+from c360ml.linkage import online
+from c360ml.linkage.step import MODEL_FILE
 
 
 def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
-    """Give every record its customer and household, and every customer a golden record.
+    """Give every record its customer and household, every customer a golden record, and note what changed.
+
+    The ledger is written first and silver.identities last: a run that was killed in between is done again and adds
+    nothing twice. Redirects follow from the ledger.
 
     Raises:
         TableError: silver.clusters does not hold each record of silver.records once.
@@ -25,25 +43,100 @@ def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
     >>> ann = "'crm:1' as record_id, 'crm' as source, 'ann' as given_name, 'o''neil' as surname"
     >>> _ = lake.write(tables.RECORDS, f"select * replace ({ann}) from (select {nothing})")
     >>> _ = lake.write(tables.CLUSTERS, "select 'crm:1' as record_id, 'crm:1' as cluster_id, 1 as cohesion")
-    >>> _ = lake.rows("create view silver.links as select null::varchar as record_id_l, "
-    ...               "null::varchar as record_id_r, null::double as household_probability where false")
+    >>> nothing = ", ".join(f"null as {name}" for name in tables.LINKS.columns)
+    >>> _ = lake.write(tables.LINKS, f"select {nothing} where false")
     >>> identify(lake, Config())["customers"]
     1
     >>> lake.rows("select full_name, records from silver.golden_records")
     [("Ann O'Neil", 1)]
+    >>> lake.rows("select event, records, reason from silver.identity_ledger")
+    [('created', 1, 'first run')]
     """
     _check_clusters(lake)
+    rules, moment = chosen_rules(config.golden.model_dump()), next_moment(lake)
+    model = lake.read_json(MODEL_FILE)
+    digest = online.model_digest(model) if model else None
     lake.say("finding the master IDs of the previous run")
     with lasting_master_ids(lake) as became_of_ids:
         lake.say("choosing golden values")
-        with golden_choices(lake, config.sources):
+        with golden_choices(lake, config.sources, rules):
             lake.say("finding households")
-            with households(lake):
+            with households(lake), identity_events(lake, circumstances_of(lake, config, digest)):
+                lake.say("writing what changed to the ledger")
+                changes = _changes(lake)
+                append_events(lake, EVENTS, moment, digest)
+                append_history(lake, _history_rows(lake), moment)
+                changes["golden_values"] = _append_golden_changes(lake, rules, moment, digest)
                 lake.say("writing identities and golden records")
+                lake.write(tables.GOLDEN_RECORDS, golden_sql(rules))
+                lake.write(tables.GOLDEN_PROVENANCE, provenance_sql(rules))
                 lake.write(tables.IDENTITIES, _IDENTITIES)
-                lake.write(tables.GOLDEN_RECORDS, golden_sql())
-                lake.write(tables.GOLDEN_PROVENANCE, provenance_sql())
-    return _counts(lake) | became_of_ids
+    write_redirects(lake)
+    return _counts(lake) | became_of_ids | {"changes": changes}
+
+
+def circumstances_of(lake: Lakehouse, config: Config, model_digest: str | None) -> Circumstances:
+    """Tell what may be the reason of a change: the model, the rules on sources, the reviewers' decisions."""
+    reviewed = lake.folder / config.linkage.reviewed_pairs
+    last = lake.rows(
+        f"select arg_max(model_digest, table_version) from {valid_events(lake)} where event <> 'golden_changed'"
+    )[0][0]
+    return Circumstances(
+        first_run=lake.version(tables.IDENTITIES) is None,
+        model_changed=last is not None and last != model_digest,
+        forbidden=(
+            *((source, source) for source in config.linkage.duplicate_free_sources),
+            *config.linkage.never_link,
+        ),
+        reviewed_pairs=reviewed if reviewed.is_file() else None,
+    )
+
+
+def _history_rows(lake: Lakehouse) -> str:
+    """Records whose customer changed; all of them in a project that is older than its history."""
+    if lake.version(tables.IDENTITY_HISTORY) is None:
+        return f"(select record_id, master_id as new_id from {MASTER_RECORDS})"
+    return CHANGED_RECORDS
+
+
+def _append_golden_changes(
+    lake: Lakehouse, rules: tuple[Survivorship, ...], moment: datetime, digest: str | None
+) -> int:
+    with _golden_changes(lake, rules) as changes:
+        append_golden_changes(lake, changes, moment, digest)
+        return int(lake.one(f"select count(*) from {changes}"))
+
+
+@contextmanager
+def _golden_changes(lake: Lakehouse, rules: tuple[Survivorship, ...]) -> Iterator[str]:
+    stand = [lake.version(table) is not None for table in (tables.GOLDEN_RECORDS, tables.GOLDEN_PROVENANCE)]
+    query = "select null as master_id, null as field, null as before, null as after where false"
+    if all(stand):
+        lake.open(tables.GOLDEN_RECORDS)
+        lake.open(tables.GOLDEN_PROVENANCE)
+        query = golden_changes_sql(rules)
+    with lake.scratch("golden_changes", query):
+        yield "golden_changes"
+
+
+def _changes(lake: Lakehouse) -> dict[str, Any]:
+    """How many records that were known before are with another customer now, and the reasons."""
+    known, moved = lake.rows(f"""
+        select
+            (select count(*) from previous_masters where living),
+            count(*) filter (where living and new_id is not null)
+        from {CHANGED_RECORDS}
+    """)[0]
+    counted = lake.rows(f"select event, reason, count(*) from {EVENTS} group by all order by all")
+    events: dict[str, dict[str, int]] = {}
+    for event, reason, number in counted:
+        events.setdefault(event, {})[reason] = number
+    return {
+        "known_records": known,
+        "records_with_another_customer": moved,
+        "share_of_records": moved / known if known else 0.0,
+        "events": events,
+    }
 
 
 def _check_clusters(lake: Lakehouse) -> None:

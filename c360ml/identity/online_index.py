@@ -1,32 +1,47 @@
-"""The online index: one DuckDB file below `data/index`, named by the linkage model it was built with.
+"""The online index: what the batch knows of every record and customer, for `IdentityStore` to look up.
 
-It holds the features of each record with its customer, its block keys, and value and segments of each customer:
-personal data, which stays in the project. It is written beside its place and moved there, so that a reader sees
-the old one or the new one, whole.
+A base is a folder `data/index/<digest of the linkage model>-<number>` (see `base_files`), written by SQL over the
+whole of the project's tables. It holds personal data, which stays in the project. It becomes the current one in the
+same SQLite transaction that drops what the delta held of records that runs have landed: a reader sees the old base
+with all upserts, or the new base with those that are still in the inbox.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from c360ml import tables
 from c360ml.config import CONFIG_FILE, Config
-from c360ml.errors import ModelError
-from c360ml.lakehouse import EngineError, Lakehouse, connect
+from c360ml.errors import ModelError, StoreError, TableError
+from c360ml.identity.base_files import (
+    CUSTOMERS,
+    RECORDS,
+    TERMS,
+    sync_folder,
+    write_about,
+    write_keys,
+    write_rows,
+)
+from c360ml.identity.store_delta import INDEX_FOLDER, Delta
+from c360ml.identity.store_view import bring_up_to_date
+from c360ml.lakehouse import Lakehouse
 from c360ml.linkage import LinkageModel, online
 from c360ml.linkage.blocking import add_block_keys
 from c360ml.linkage.features import build_features
+from c360ml.linkage.statistics import STATISTICS
 from c360ml.linkage.step import MODEL_FILE
 
 if TYPE_CHECKING:
-    import duckdb
+    import pyarrow as pa
 
-INDEX_FOLDER = "data/index"
-INDEX_FORMAT = 1
 CUSTOMER_COLUMNS = (
     "master_id",
     "household_id",
@@ -41,13 +56,9 @@ CUSTOMER_COLUMNS = (
     "behaviour_segment",
     "value_tier",
 )
-# Block keys are hashes that another DuckDB may compute differently: then no key would be found, silently.
-_HASH_CHECK = "hash('c360ml')"
-
-
-def index_path(folder: Path, model: Mapping[str, Any]) -> Path:
-    """Place of a project's index for a linkage model."""
-    return folder / INDEX_FOLDER / f"{online.model_digest(model)}.duckdb"
+GOLDEN_COLUMNS = tuple(tables.GOLDEN_RECORDS.columns)
+_ROWS_PER_BATCH = 200_000
+_BUILDING = ".building-"
 
 
 def read_model(folder: Path) -> dict[str, Any]:
@@ -63,146 +74,177 @@ def read_model(folder: Path) -> dict[str, Any]:
     return model
 
 
-# ---------------------------------------------------------------------- writing
-def build_index(lake: Lakehouse, path: Path | None = None, *, model: Mapping[str, Any] | None = None) -> Path:
-    """Write the online index of a project's customers, whole or not at all; returns its place.
+def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> Path:
+    """Build the online index of a project's customers and make it the current one of its model; returns its folder.
+
+    Upserts that no run has landed yet (see `inbox_records`) stay visible beside it. Older bases of the same model
+    are deleted; who has one open keeps it.
 
     Args:
         lake: the project's lakehouse, after a run.
-        path: file to write; without it `data/index/<digest of the model>.duckdb`.
         model: linkage model as JSON; without it the project's newest.
 
     Raises:
         ModelError: there is no linkage model.
+        StoreError: another index is being built in the project.
         TableError: a table was never written.
     """
-    model = model if model is not None else read_model(lake.folder)
-    path = path or index_path(lake.folder, model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
-    _attach(lake.con, partial)
+    content = model if model is not None else read_model(lake.folder)
+    root = lake.folder / INDEX_FOLDER
+    root.mkdir(parents=True, exist_ok=True)
+    with _one_builder(root):
+        partial = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=root))
+        try:
+            _fill(lake, content, partial)
+            folder = _next_place(root, online.model_digest(content))
+            os.replace(partial, folder)
+        except BaseException:
+            shutil.rmtree(partial)
+            raise
+        sync_folder(root)
+        _make_current(lake.folder, content, folder)
+        _remove_bases(lake.folder)
+    return folder
+
+
+def keep_indexes(folder: Path, models: Iterable[Mapping[str, Any]]) -> None:
+    """Delete the online indexes of all models but these; the inbox of upserts stays."""
+    kept = {online.model_digest(model) for model in models}
+    with _one_builder(folder / INDEX_FOLDER):
+        delta = Delta(folder)
+        try:
+            with delta.transaction(write=True):
+                for digest in set(delta.bases()) - kept:
+                    delta.drop_base(digest)
+        finally:
+            delta.close()
+        _remove_bases(folder)
+
+
+@contextmanager
+def _one_builder(root: Path) -> Iterator[None]:
     try:
-        _fill(lake, model)
-    except BaseException:
-        lake.rows("detach online_index")
-        partial.unlink(missing_ok=True)
-        raise
-    lake.rows("detach online_index")
-    os.replace(partial, path)
-    return path
+        with FileLock(root / ".building.lock", timeout=0):
+            for left_over in root.glob(f"{_BUILDING}*"):
+                shutil.rmtree(left_over)
+            yield
+    except Timeout as error:
+        raise StoreError(
+            "an online index is built by one program at a time", got="another at work", hint="wait for it to end"
+        ) from error
 
 
-def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool = False) -> None:
-    quoted = str(path).replace("'", "''")
-    con.execute(f"attach '{quoted}' as online_index {'(read_only)' if read_only else ''}").fetchall()
+def _next_place(root: Path, digest: str) -> Path:
+    taken = [int(place.name.rpartition("-")[2]) for place in root.glob(f"{digest}-*")]
+    return root / f"{digest}-{max(taken, default=0) + 1}"
 
 
-def _fill(lake: Lakehouse, content: Mapping[str, Any]) -> None:
+def _make_current(folder: Path, content: Mapping[str, Any], base: Path) -> None:
+    delta = Delta(folder, create=True)
+    try:
+        bring_up_to_date(delta, content, base)
+    finally:
+        delta.close()
+
+
+def _remove_bases(folder: Path) -> None:
+    """Delete the folders that are no model's current base, also those a killed build left."""
+    delta = Delta(folder)
+    try:
+        current: Collection[str] = delta.bases().values()
+    finally:
+        delta.close()
+    for place in (folder / INDEX_FOLDER).iterdir():
+        if place.is_dir() and place.name not in current:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+# ---------------------------------------------------------------------- filling
+def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path) -> None:
     model = LinkageModel.from_dict(dict(content))
-    for table in (tables.RECORDS, tables.IDENTITIES, tables.CUSTOMER_360):
+    given = (tables.RECORDS, tables.TERM_STATISTICS, tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.CUSTOMER_360)
+    for table in given:
         lake.open(table)
-    build_features(lake.con, tables.RECORDS.path)
-    add_block_keys(lake.con, model.blocking_)
-    columns = ", ".join(online.stored_columns(model.comparisons_))
-    keys = ", ".join(rule.column for rule in model.rules_)
-    lake.rows(f"""
-        create table online_index.records as
-        select rid, master_id, {columns}
-        from linkage_features join {tables.IDENTITIES.path} using (record_id)
-        order by rid
-    """)
-    lake.rows(f"""
-        create table online_index.keys as
-        with listed as (
-            select rid, unnest(list_distinct([{keys}])) as block_key from linkage_features
+    # The statistics are the newest model's; for an older one the records tell.
+    newest = online.model_digest(lake.read_json(MODEL_FILE) or {}) == online.model_digest(content)
+    build_features(lake.con, tables.RECORDS.path, tables.TERM_STATISTICS.path if newest else None)
+    add_block_keys(lake.con, model.blocking_, given=newest)
+    columns = online.stored_columns(model.comparisons_)
+    records = lake.one("select count(*) from linkage_features")
+    lake.say("writing the index of records")
+    written = write_rows(folder, RECORDS, _batches(lake, _records_sql(columns)))
+    if written != records:
+        raise TableError(
+            f"{tables.IDENTITIES.path} must hold each record of {tables.RECORDS.path} once",
+            got=f"{written} of {records} records",
+            hint="run `c360ml run` again",
         )
-        select block_key, rid from listed where block_key is not null order by block_key, rid
-    """)
+    lake.say("writing the index of keys")
+    write_keys(folder, _batches(lake, _keys_sql(model)))
     lake.rows("drop table linkage_features")
-    lake.rows(f"""
-        create table online_index.customers as
-        select {", ".join(CUSTOMER_COLUMNS)} from {tables.CUSTOMER_360.path} order by master_id
-    """)
-    lake.rows("create unique index customer_key on online_index.customers (master_id)")
-    lake.rows(
-        f"""
-        create table online_index.about as
-        select $format as format, $model_digest as model_digest, $country as country, {_HASH_CHECK} as hash_check
-        """,
-        {"format": INDEX_FORMAT, "model_digest": online.model_digest(content), "country": _country(lake.folder)},
+    write_rows(folder, TERMS, _batches(lake, _TERMS_SQL))
+    lake.say("writing the index of customers")
+    write_rows(folder, CUSTOMERS, _batches(lake, _CUSTOMERS_SQL))
+    about = {
+        "model_digest": online.model_digest(content),
+        "country": _country(lake.folder),
+        "columns": columns,
+        "golden_columns": GOLDEN_COLUMNS,
+        "customer_columns": CUSTOMER_COLUMNS,
+    }
+    write_about(folder, about)
+
+
+def _batches(lake: Lakehouse, query: str) -> Iterable[pa.RecordBatch]:
+    batches: Iterable[pa.RecordBatch] = lake.sql(query).to_arrow_reader(_ROWS_PER_BATCH)
+    return batches
+
+
+def _records_sql(columns: tuple[str, ...]) -> str:
+    named = ", ".join(f'linkage_features."{column}"' for column in columns)
+    return f"""
+        select json_array(record_id, identities.master_id, {named})::varchar || chr(10) as line
+        from linkage_features join {tables.IDENTITIES.path} as identities using (record_id)
+        order by record_id
+    """
+
+
+def _keys_sql(model: LinkageModel) -> str:
+    keys = ", ".join(online.index_keys_sql(model.rules_))
+    return f"""
+        with numbered as (
+            select row_number() over (order by record_id) - 1 as position, list_distinct([{keys}]) as block_keys
+            from linkage_features
+        ),
+        listed as (
+            select unnest(block_keys) as block_key, position from numbered
+        )
+        select block_key::ubigint as block_key, position::uinteger as position
+        from listed where block_key is not null
+        order by block_key, position
+    """
+
+
+_TERMS_SQL = f"""
+    with terms as (
+        select concat(kind, '|', value) as term, coalesce(number, 1) as number
+        from {STATISTICS}
+        where kind in ('filled', 'hub:door') or starts_with(kind, 'rarity:') or starts_with(kind, 'names:')
     )
+    select json_array(term, number)::varchar || chr(10) as line from terms order by term
+"""
+_CUSTOMERS_SQL = f"""
+    select json_array(
+        master_id, golden.records,
+        json_array({", ".join(f"golden.{column}" for column in GOLDEN_COLUMNS)}),
+        json_array({", ".join(f"customers.{column}" for column in CUSTOMER_COLUMNS)})
+    )::varchar || chr(10) as line
+    from {tables.GOLDEN_RECORDS.path} as golden
+    left join {tables.CUSTOMER_360.path} as customers using (master_id)
+    order by master_id
+"""
 
 
 def _country(folder: Path) -> str:
     file = folder / CONFIG_FILE
     return (Config.load(file) if file.is_file() else Config()).project.country
-
-
-# ---------------------------------------------------------------------- reading
-class OnlineIndex:
-    """A project's index, opened to read; not for several threads at once.
-
-    Args:
-        folder: the project's folder.
-        model: linkage model as JSON.
-        columns: columns of the stored records to read.
-        path: the index file; without it the one that `build_index` wrote for the model.
-
-    Raises:
-        ModelError: there is no index, or it was built by another model or another DuckDB.
-    """
-
-    def __init__(
-        self, folder: Path, model: Mapping[str, Any], columns: tuple[str, ...], path: Path | None = None
-    ) -> None:
-        self._con = connect(threads=1)
-        self._columns = ", ".join(columns)
-        self.country = self._open(path or index_path(folder, model), online.model_digest(model))
-
-    def _open(self, path: Path, digest: str) -> str:
-        if not path.is_file():
-            raise ModelError("a model must have its online index", got=f"no file {path}", hint="run `c360ml run`")
-        try:
-            _attach(self._con, path, read_only=True)
-            format_, built_by, same_hash, country = self._rows(
-                f"select format, model_digest, hash_check = {_HASH_CHECK}, country from online_index.about"
-            )[0]
-        except EngineError as error:
-            raise ModelError(
-                "an online index must be a whole DuckDB file", got=type(error).__name__, hint="run `c360ml run` again"
-            ) from error
-        if (format_, built_by, same_hash) != (INDEX_FORMAT, digest, True):
-            raise ModelError(
-                "an online index must be built by the model and the DuckDB that read it",
-                got=f"format {format_}, model {built_by}, same hash: {same_hash}",
-                hint="run `c360ml run` again, or give the folder of the model's own project",
-            )
-        return str(country)
-
-    def close(self) -> None:
-        """Close the index."""
-        self._con.close()
-
-    def candidates(self, block_keys: list[int]) -> list[tuple[Any, ...]]:
-        """Records that share a block key: the customer, then the stored columns, in the order of record ids."""
-        if not block_keys:
-            return []
-        keys = ", ".join(map(str, block_keys))
-        found = self._rows(f"select distinct rid from online_index.keys where block_key in ({keys})")
-        if not found:
-            return []
-        rids = ", ".join(str(rid) for (rid,) in found)
-        return self._rows(
-            f"select master_id, {self._columns} from online_index.records where rid in ({rids}) order by rid"
-        )
-
-    def customer(self, master_id: str) -> dict[str, Any] | None:
-        """Look up value and segments of a customer; None if there is none of that ID."""
-        rows = self._rows(
-            f"select {', '.join(CUSTOMER_COLUMNS)} from online_index.customers where master_id = $master_id",
-            {"master_id": master_id},
-        )
-        return dict(zip(CUSTOMER_COLUMNS, rows[0], strict=True)) if rows else None
-
-    def _rows(self, query: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        return self._con.execute(query, parameters).fetchall()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from c360ml.linkage.blocking_parts import BlockingRule, available_parts, candidate_rules, part, within_chance
 from c360ml.linkage.features import Features
 from c360ml.linkage.hubs import HUB_VALUES
+from c360ml.linkage.statistics import note_statistics, statistics_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -104,7 +105,7 @@ def measure_rules(
                 where l.anchor and l.rid < r.rid
             """).fetchall()
         measured.append(each)
-    for table in ("block_parts", "rule_keys", "key_sizes"):
+    for table in ("block_parts", "rule_keys", "key_sizes", "split_sizes"):
         con.execute(f"drop table if exists {table}").fetchall()
     return tuple(measured), share
 
@@ -143,23 +144,25 @@ def _measure(con: duckdb.DuckDBPyConnection, rule: BlockingRule, share: float) -
     split_by = rule.split_by
     split = f"case when {split_by} is not null then hash({parts}, {split_by}, 1) end" if split_by else "null::ubigint"
     keyed = f"""
-        select rid, record_id, anchor, hash({parts}, 0) as k, {split} as s, {_rests_on_hub(rule)} as hub
+        select rid, anchor, hash({parts}, 0) as k, {split} as s, {_rests_on_hub(rule)} as hub
         from block_parts where {filled}
     """
-    return _write_rule_keys(con, rule, keyed, share)
+    return _write_rule_keys(con, rule, keyed, share, records="block_parts")
 
 
 def _rests_on_hub(rule: BlockingRule) -> str:
     return " or ".join(f"{kind}_hub" for kind in rule.hubs) or "false"
 
 
-def _write_rule_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str, share: float) -> BlockedRule:
-    """Write `rule_keys`, hot keys split or left out, from SQL of `rid, record_id, anchor, k, s, hub`."""
+def _write_rule_keys(
+    con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str, share: float, *, records: str
+) -> BlockedRule:
+    """Write `rule_keys`, hot keys split or left out, from SQL of `rid, anchor, k, s, hub` over the table `records`."""
     near = "where k in (select k from keyed where anchor)" if share < 1 else ""
     con.execute(f"create or replace temp table rule_keys as with keyed as ({keyed}) from keyed {near}").fetchall()
     con.execute(f"""
         create or replace temp table key_sizes as
-        select k, count(*) as n, count(*) filter (anchor) as anchors, min(record_id) as example,
+        select k, count(*) as n, count(*) filter (anchor) as anchors, min(rid) as example,
                n > {MOST_RECORDS_PER_KEY} or bool_or(hub) as hot
         from rule_keys group by k having n > 1
     """).fetchall()
@@ -175,13 +178,15 @@ def _write_rule_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: 
         select rid, anchor, if(hot, s, k) as k, coalesce(hot, false) as split
         from rule_keys left join key_sizes using (k)
     """).fetchall()
+    con.execute("""
+        create or replace temp table split_sizes as
+        select k, count(*) as n from rule_keys where k is not null group by k
+    """).fetchall()
     con.execute(f"""
         create or replace temp table rule_keys as
-        with sized as (
-            select *, count(*) over (partition by k) as n from rule_keys where k is not null
-        )
-        select * from sized where n <= {MOST_RECORDS_PER_KEY}
+        select rule_keys.*, n from rule_keys join split_sizes using (k) where n <= {MOST_RECORDS_PER_KEY}
     """).fetchall()
+    example = con.execute(f"select record_id from {records} where rid = {example}").fetchall()[0][0]
     kept, split = con.execute("""
         select coalesce(sum(n - 1) / 2, 0), coalesce(sum(n - 1) filter (split) / 2, 0) from rule_keys where anchor
     """).fetchall()[0]
@@ -196,8 +201,15 @@ def _write_rule_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: 
     )
 
 
-def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...]) -> tuple[BlockedRule, ...]:
+def add_block_keys(
+    con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...], *, given: bool = False
+) -> tuple[BlockedRule, ...]:
     """Put one key column per chosen rule into `linkage_features`: hot keys and hubs split, or null.
+
+    Args:
+        con: connection that holds the feature table and its statistics.
+        rules: measured rules.
+        given: whether the statistics say which keys are hot; otherwise the records do, and it is noted there.
 
     Returns:
         The rules, the chosen ones with exact counts.
@@ -210,10 +222,16 @@ def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...
             continue
         rule = each.rule
         keyed = f"""
-            select rid, record_id, true as anchor, {rule.key} as k, {rule.split_key} as s, {_rests_on_hub(rule)} as hub
+            select rid, true as anchor, {rule.key} as k, {rule.split_key} as s, {_rests_on_hub(rule)} as hub
             from linkage_features where ({rule.key}) is not null
         """
-        exact = _write_rule_keys(con, rule, keyed, 1.0)
+        exact = (
+            _write_given_keys(con, rule, keyed)
+            if given
+            else _write_rule_keys(con, rule, keyed, 1.0, records="linkage_features")
+        )
+        if not given:
+            _note_hot_keys(con, rule)
         choice = {name: getattr(each, name) for name in ("new_pairs", "matches_share", "new_matches_share")}
         counted.append(replace(exact, chosen=True, **choice))
         con.execute(f"create or replace temp table keys_{rule.column} as select rid, k from rule_keys").fetchall()
@@ -223,6 +241,31 @@ def add_block_keys(con: duckdb.DuckDBPyConnection, rules: tuple[BlockedRule, ...
         create or replace temp table linkage_features as
         select linkage_features.*{columns} from linkage_features {joins}
     """).fetchall()
-    for table in ("rule_keys", "key_sizes", *(f"keys_{rule.column}" for rule in chosen)):
+    for table in ("rule_keys", "key_sizes", "split_sizes", *(f"keys_{rule.column}" for rule in chosen)):
         con.execute(f"drop table if exists {table}").fetchall()
     return tuple(counted)
+
+
+def _note_hot_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule) -> None:
+    note_statistics(con, f"hot:{rule.column}", "select k as value, n as number from key_sizes where hot")
+    if con.execute("select count(*) from key_sizes where hot").fetchall()[0][0]:
+        skipped = f"select k as value, n as number from split_sizes where n > {MOST_RECORDS_PER_KEY}"
+        note_statistics(con, f"skipped:{rule.column}", skipped)
+
+
+def _write_given_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str) -> BlockedRule:
+    """Write `rule_keys` with the hot keys that the statistics name, however many records share a key here."""
+    con.execute(f"""
+        create or replace temp table rule_keys as
+        with keyed as ({keyed}), hot as (select value::ubigint as k from {statistics_of(f"hot:{rule.column}")}),
+        split as (
+            select rid, if(hub or hot.k is not null, s, keyed.k) as k from keyed left join hot on hot.k = keyed.k
+        )
+        select rid, k from split
+        anti join (select value::ubigint as k from {statistics_of(f"skipped:{rule.column}")}) skipped using (k)
+        where k is not null
+    """).fetchall()
+    pairs = con.execute("""
+        select coalesce(sum(n * (n - 1) / 2), 0) from (select count(*) as n from rule_keys group by k)
+    """).fetchall()[0][0]
+    return BlockedRule(rule, round(pairs))

@@ -142,10 +142,19 @@ class BlockingRule:
         return cls(tuple(parts.split("_and_")), split_by or None)
 
     @property
+    def text(self) -> str:
+        """SQL of what the key is a hash of: all parts as one text, null if any part is missing."""
+        return " || '|' || ".join(f"({part(name).sql})" for name in self.parts)
+
+    @property
+    def split_text(self) -> str:
+        """SQL of what the split key is a hash of."""
+        return BlockingRule((*self.parts, self.split_by)).text if self.split_by else "null::varchar"
+
+    @property
     def key(self) -> str:
         """SQL of the key: a hash of all parts, null if any part is missing."""
-        parts = " || '|' || ".join(f"({part(name).sql})" for name in self.parts)
-        return f"case when ({parts}) is not null then hash({parts}) end"
+        return f"case when ({self.text}) is not null then hash({self.text}) end"
 
     @property
     def split_key(self) -> str:

@@ -29,6 +29,7 @@ _GROUPS = (1, 2, 3)
 _USUAL_GROUPS = 2
 _MOST_CELLS = 200_000
 _MOST_ITERATIONS = 300
+_DIGITS = 9
 _TOLERANCE = 1e-6
 _MESSIER = 3.0
 
@@ -88,13 +89,14 @@ def estimate_recall(
     recalls = {groups: found / max(region.fitted_total(groups), found) for groups in _GROUPS}
     recall = recalls[_USUAL_GROUPS]
     error = 1.96 * np.sqrt(max(recall * (1 - recall), 1 / found) / found)
+    # Rounded, for the last digits of sums hang on the order of their terms.
     return RecallEstimate(
-        recall=recall,
-        low=max(min(recalls.values()) - error, 0.0),
-        high=min(max(recalls.values()) + error, 1.0),
-        matches_found=found,
-        matches_missed=found / recall - found,
-        chao_recall=found / chao_total(weights, captures),
+        recall=round(recall, _DIGITS),
+        low=round(max(min(recalls.values()) - error, 0.0), _DIGITS),
+        high=round(min(max(recalls.values()) + error, 1.0), _DIGITS),
+        matches_found=round(found, _DIGITS),
+        matches_missed=round(found / recall - found, _DIGITS),
+        chao_recall=round(found / chao_total(weights, captures), _DIGITS),
     )
 
 

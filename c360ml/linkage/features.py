@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c360ml.errors import ColumnError, DataError
-from c360ml.linkage.hubs import HOUSE, HUB_VALUES, flag_hubs
+from c360ml.linkage.hubs import HOUSE, HUB_VALUES, note_hubs
+from c360ml.linkage.statistics import RARE, note_statistics, start_statistics, statistics_of, take_statistics
 from c360ml.tables import RECORDS
 
 if TYPE_CHECKING:
@@ -69,13 +70,31 @@ class Features:
     attributes: tuple[str, ...]
 
 
-def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
+def build_features(con: duckdb.DuckDBPyConnection, records: str, statistics: str | None = None) -> Features:
     """Number the records by their id and add what comparisons need: `linkage_features`.
+
+    Args:
+        con: connection that holds the records.
+        records: table of standardized records.
+        statistics: table of what a model's own file told of its values (see `statistics`); without it, these records
+            tell. Either is left as `term_statistics`.
 
     Raises:
         ColumnError: there is no `record_id`, or ids are missing or repeat.
         DataError: there are fewer than two records, or no column to compare.
     """
+    attributes = _number_records(con, records)
+    if statistics is None:
+        filled = _count_terms(con, attributes)
+    else:
+        filled = take_statistics(con, statistics)
+    _write_features(con, filled, attributes)
+    count = con.execute("select count(*) from linkage_features").fetchall()[0][0]
+    return Features("linkage_features", int(count), filled, attributes)
+
+
+def _number_records(con: duckdb.DuckDBPyConnection, records: str) -> tuple[str, ...]:
+    """Write `linkage_base`; returns the attribute columns."""
     columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
     _check_ids(con, records, columns)
     attributes = tuple(sorted(column for column in columns if column.startswith("attribute_")))
@@ -93,17 +112,7 @@ def build_features(con: duckdb.DuckDBPyConnection, records: str) -> Features:
                {email_kind} as email_kind, {", ".join(features)}
         from {records}
     """).fetchall()
-    filled = _filled_columns(con, (*NAMED_FEATURES, *attributes)) - _derived_full_name(con)
-    if not filled:
-        raise DataError(
-            "at least one column must hold two different values to compare records",
-            got="none does",
-            hint="map more columns to roles, e.g. given_name, surname, email, date_of_birth",
-        )
-    rare = [column for column in (*_RARITY_OF, *attributes) if column in filled]
-    _join_term_frequencies(con, rare, attributes)
-    count = con.execute("select count(*) from linkage_features").fetchall()[0][0]
-    return Features("linkage_features", int(count), frozenset(filled), attributes)
+    return attributes
 
 
 def _check_attributes(attributes: tuple[str, ...]) -> None:
@@ -148,50 +157,82 @@ def _derived_full_name(con: duckdb.DuckDBPyConnection) -> set[str]:
     return {"full_name"} if repeats is not None and repeats > 0.9 else set()
 
 
-def _join_term_frequencies(con: duckdb.DuckDBPyConnection, rare: list[str], attributes: tuple[str, ...]) -> None:
-    """Rarity 2, 1, 0: rare, uncommon, common, cut where a third of the filled records lie on each side."""
-    for column in rare:
-        con.execute(f"""
-            create or replace temp table frequency_{column} as
-            with counted as (
-                select "{column}" as term, count(*) as n from linkage_base where "{column}" is not null group by all
-            ),
-            weighted as (
-                select *, sum(n) over (order by n range unbounded preceding) as up_to, sum(n) over () as total
-                from counted
-            )
-            select term, case when 3 * (up_to - n) < total then 2 when 3 * (up_to - n) < 2 * total then 1 else 0 end
-                   as rarity
-            from (select term, n, min(up_to) over (partition by n) as up_to, total from weighted)
-        """).fetchall()
-    for column in _CONTACTS:
-        con.execute(f"""
-            create or replace temp table names_{column} as
-            select {column} as contact,
-                   count(distinct coalesce(given_name_canonical, given_name, full_name)) as names
-            from linkage_base where {column} is not null group by all having names > 1
-        """).fetchall()
-    flag_hubs(con, "linkage_base")
+def _count_terms(con: duckdb.DuckDBPyConnection, attributes: tuple[str, ...]) -> frozenset[str]:
+    """Count what the records tell of their values; returns the filled columns."""
+    filled = frozenset(_filled_columns(con, (*NAMED_FEATURES, *attributes)) - _derived_full_name(con))
+    if not filled:
+        raise DataError(
+            "at least one column must hold two different values to compare records",
+            got="none does",
+            hint="map more columns to roles, e.g. given_name, surname, email, date_of_birth",
+        )
+    start_statistics(con)
+    listed = ", ".join(f"'{name}'" for name in sorted(filled))
+    note_statistics(con, "filled", f"select unnest([{listed}]) as value, null as number")
+    for column in (*_RARITY_OF, *attributes):
+        if column in filled:
+            note_statistics(con, f"rarity:{column}", _rarities(column))
+    for contact in _CONTACTS:
+        note_statistics(con, f"names:{contact}", _names(contact))
+    note_hubs(con, "linkage_base")
+    return filled
+
+
+def _rarities(column: str) -> str:
+    """SQL of the terms that are not rare: rarity 2, 1, 0 is cut where a third of the filled records lie each side."""
+    return f"""
+        with counted as (
+            select "{column}" as value, count(*) as n from linkage_base where "{column}" is not null group by all
+        ),
+        weighted as (
+            select *, sum(n) over (order by n range unbounded preceding) as up_to, sum(n) over () as total from counted
+        )
+        select value, case when 3 * (up_to - n) < total then {RARE} when 3 * (up_to - n) < 2 * total then 1 else 0 end
+                   as number
+        from (select value, n, min(up_to) over (partition by n) as up_to, total from weighted)
+        where number < {RARE}
+    """
+
+
+def _names(contact: str) -> str:
+    return f"""
+        select {contact} as value,
+               count(distinct coalesce(given_name_canonical, given_name, full_name)) as number
+        from linkage_base where {contact} is not null group by all having number > 1
+    """
+
+
+def _write_features(con: duckdb.DuckDBPyConnection, filled: frozenset[str], attributes: tuple[str, ...]) -> None:
+    """Write `linkage_features`: the records, and beside them what the statistics say of their values."""
     hubs = ", ".join(f"hubs_{kind}.value is not null as {kind}_hub" for kind in HUB_VALUES)
-    flagged = " ".join(f"left join hubs_{kind} on hubs_{kind}.value = ({sql})" for kind, sql in HUB_VALUES.items())
-    all_rare = (*_RARITY_OF, *attributes)
+    flagged = " ".join(
+        f"left join {statistics_of(f'hub:{kind}')} hubs_{kind} on hubs_{kind}.value = ({sql})"
+        for kind, sql in HUB_VALUES.items()
+    )
+    rare = [column for column in (*_RARITY_OF, *attributes) if column in filled]
     rarities = [
-        f"coalesce(frequency_{name}.rarity, 0) as {name}_rarity" if name in rare else f"0 as {name}_rarity"
-        for name in all_rare
+        f'case when "{name}" is null then 0 else coalesce(frequency_{name}.number, {RARE}) end as {name}_rarity'
+        if name in rare
+        else f"0 as {name}_rarity"
+        for name in (*_RARITY_OF, *attributes)
     ]
-    joins = [f'left join frequency_{name} on frequency_{name}.term = linkage_base."{name}"' for name in rare]
+    frequencies = " ".join(
+        f"left join {statistics_of(f'rarity:{name}')} frequency_{name}"
+        f' on frequency_{name}.value = linkage_base."{name}"'
+        for name in rare
+    )
+    names = " ".join(
+        f"left join {statistics_of(f'names:{name}')} names_{name} on names_{name}.value = linkage_base.{name}"
+        for name in _CONTACTS
+    )
     con.execute(f"""
         create or replace temp table linkage_features as
         select linkage_base.*, {", ".join(rarities)},
-               coalesce(names_email.names, 1) as email_names, coalesce(names_phone.names, 1) as phone_names,
-               coalesce(crowded.names, 1) as street_names, {hubs},
+               {", ".join(f"coalesce(names_{name}.number, 1) as {name}_names" for name in _CONTACTS)},
+               coalesce(crowded.number, 1) as street_names, {hubs},
                {", ".join(f"{sql} as {name}" for name, (_, sql) in DERIVED_LISTS.items())}
-        from linkage_base {" ".join(joins)}
-        left join names_email on names_email.contact = linkage_base.email
-        left join names_phone on names_phone.contact = linkage_base.phone
-        left join hubs_door crowded on crowded.value = {HOUSE}
+        from linkage_base {frequencies} {names}
+        left join {statistics_of("hub:door")} crowded on crowded.value = {HOUSE}
         {flagged}
     """).fetchall()
-    counted = (*(f"frequency_{name}" for name in rare), *(f"hubs_{kind}" for kind in HUB_VALUES))
-    for table in ("linkage_base", *counted, "names_email", "names_phone"):
-        con.execute(f"drop table {table}").fetchall()
+    con.execute("drop table linkage_base").fetchall()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scipy.stats import poisson
 
 from c360ml.lakehouse import as_relation, connect, same_kind
+from c360ml.linkage.statistics import note_statistics
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,7 +72,7 @@ def find_hubs(records: Any) -> Any:
 def hub_list() -> str:
     """SQL of the hubs of the feature table, without their values.
 
-    Values are counted again from the flags that `flag_hubs` left.
+    Values are counted again from the flags in the feature table.
     """
     kinds = " union all ".join(
         f"""
@@ -85,17 +86,17 @@ def hub_list() -> str:
     return f"from ({kinds}) order by names desc, kind, record_id"
 
 
-def flag_hubs(con: duckdb.DuckDBPyConnection, table: str) -> tuple[HubLimit, ...]:
-    """Write the table `hubs_<kind>` of the hub values of each kind, with their number of names.
+def note_hubs(con: duckdb.DuckDBPyConnection, table: str) -> tuple[HubLimit, ...]:
+    """Note the hub values of each kind, with their number of names, as statistics `hub:<kind>`.
 
     Args:
         con: connection that holds the table.
         table: records with the columns of the feature table, `email_kind` among them.
     """
-    return tuple(_flag_kind(con, table, kind) for kind in HUB_VALUES)
+    return tuple(_note_kind(con, table, kind) for kind in HUB_VALUES)
 
 
-def _flag_kind(con: duckdb.DuckDBPyConnection, table: str, kind: str) -> HubLimit:
+def _note_kind(con: duckdb.DuckDBPyConnection, table: str, kind: str) -> HubLimit:
     con.execute(f"""
         create or replace temp table hub_counts as
         select {HUB_VALUES[kind]} as value, count(distinct {NAME}) as names, {_ROLE.get(kind, "false")} as role
@@ -103,13 +104,11 @@ def _flag_kind(con: duckdb.DuckDBPyConnection, table: str, kind: str) -> HubLimi
     """).fetchall()
     values, total = con.execute("select count(*), coalesce(sum(names), 0) from hub_counts").fetchall()[0]
     limit = hub_limit(int(total), int(values))
-    con.execute(
-        f"""
-        create or replace temp table hubs_{kind} as
-        select value, names from hub_counts where names >= $limit or (role and names > 1)
-        """,
-        {"limit": limit},
-    ).fetchall()
+    note_statistics(
+        con,
+        f"hub:{kind}",
+        f"select value, names as number from hub_counts where names >= {limit} or (role and names > 1)",
+    )
     con.execute("drop table hub_counts").fetchall()
     return HubLimit(kind, limit, int(total) / max(int(values), 1))
 

@@ -135,17 +135,16 @@ class LinkageModel(SplinkExchange):
         """What weighs agreement patterns: the classes and their recalibration."""
         return RecalibratedClasses(self.classes_, self.recalibration_)
 
-    def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None) -> None:
+    def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None, statistics: str | None = None) -> None:
         self._like = records
         self._con = con if con is not None else connect()
-        if isinstance(records, str):
-            self._features = build_features(self._con, records)
-        else:
+        if not isinstance(records, str):
             as_relation(self._con, records).create_view("linkage_records", replace=True)
-            self._features = build_features(self._con, "linkage_records")
+            records = "linkage_records"
+        self._features = build_features(self._con, records, statistics)
 
-    def _start_engine(self) -> None:
-        self.blocking_ = add_block_keys(self._con, self.blocking_)
+    def _start_engine(self, *, given: bool = False) -> None:
+        self.blocking_ = add_block_keys(self._con, self.blocking_, given=given)
         self._use_rules(self.rules_)
 
     def _use_rules(self, rules: tuple[BlockingRule, ...]) -> None:
@@ -354,14 +353,23 @@ class LinkageModel(SplinkExchange):
         """
         return read_model(cls, content)
 
-    def score(self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None) -> LinkageModel:
-        """Block and score other records with what was learnt; `predict` and `cluster` then answer for them."""
+    def score(
+        self, records: Any, *, con: duckdb.DuckDBPyConnection | None = None, statistics: str | None = None
+    ) -> LinkageModel:
+        """Block and score other records with what was learnt; `predict` and `cluster` then answer for them.
+
+        Args:
+            records: as `fit` takes them.
+            con: DuckDB connection to work in; without it a new one in memory.
+            statistics: table in `con` of what the model's own file told of its values, as `fit` left it in
+                `term_statistics`: for more records of that file. Without it these records tell, as a file of their own.
+        """
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
         self._stored_columns = self._columns()
-        self._open(records, con)
-        self._start_engine()
-        self._engine.compare(self._pairs.block(), into="scored_candidates")
+        self._open(records, con, statistics)
+        self._start_engine(given=statistics is not None)
+        self._engine.compare(self._pairs.block_permitted(), into="scored_candidates")
         self._pairs.compare_neighbours(self.classes_)
         self._pairs.score(self.scorer_)
         return self

@@ -1,10 +1,9 @@
 """One record at a time: the model's block keys, comparisons and weights for a new record and stored ones.
 
 The conditions are those that Splink evaluates for whole tables, with `name_l` read as `l.name` (stored) and
-`name_r` as `r.name` (new). Rarity and the number of names that share a contact are read from the stored record:
-every level that asks for them also asks for equality, so they are the same on both sides.
-
-DuckDB keeps the plan of a prepared statement that reads parameters only, so records are handed in as such.
+`name_r` as `r.name` (new), written as Python once (see `row_sql`). Rarity and the number of names that share a contact
+are read from the stored record: every level that asks for them also asks for equality, so they are the same on both
+sides.
 """
 
 from __future__ import annotations
@@ -12,19 +11,22 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from c360ml.errors import ModelError
-from c360ml.lakehouse import connect
 from c360ml.linkage.blocking_parts import BlockingRule, part
 from c360ml.linkage.comparisons import Comparison
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import DERIVED_LISTS, NAMED_FEATURES
 from c360ml.linkage.model import LinkageModel
+from c360ml.linkage.statistics import RARE
+from c360ml.linkage.tabled_classes import TabledClasses
+from c360ml.row_sql import compile_expressions, compile_pairs
 
 Ints = NDArray[np.int64]
 _SIDED = re.compile(r"\b(\w+?)_([lr])\b")
@@ -57,16 +59,6 @@ def stored_columns(comparisons: tuple[Comparison, ...]) -> tuple[str, ...]:
     return tuple(sorted({DERIVED_LISTS[name][0] if name in DERIVED_LISTS else name for name in names}))
 
 
-def pattern_columns(comparisons: tuple[Comparison, ...]) -> str:
-    """SQL of one column per comparison over `l` and `r`: -1 missing, 0 different, up to the best level.
-
-    >>> from c360ml.linkage.comparisons import GENDER
-    >>> pattern_columns((GENDER,))
-    'case when l.gender is null or r.gender is null then -1 when l.gender = r.gender then 1 else 0 end as "gender"'
-    """
-    return ", ".join(f'{_digit(comparison)} as "{comparison.name}"' for comparison in comparisons)
-
-
 def _digit(comparison: Comparison) -> str:
     places = range(len(comparison.levels), 0, -1)
     levels = " ".join(
@@ -79,6 +71,58 @@ def _aliased(condition: str) -> str:
     return _SIDED.sub(r"\2.\1", condition)
 
 
+def index_keys_sql(rules: tuple[BlockingRule, ...]) -> tuple[str, ...]:
+    """SQL over `linkage_features` of each rule's index key: of what a record is blocked on, null where it is not.
+
+    The index outlives the DuckDB that wrote it, and is read without it: so its keys are MD5 of the rule and the text
+    that a block key is a hash of, as `OnlineScorer.block_keys` computes them.
+
+    >>> index_keys_sql((BlockingRule(("email",)),))[0][:78]
+    'case when block_email = case when ((email)) is not null then hash((email)) end'
+    """
+    return tuple(
+        "case "
+        + " ".join(
+            f"when {rule.column} = {key} then md5_number_lower('{label}|' || {text})"
+            for key, (label, text) in zip((rule.key, rule.split_key), _index_keys(rule), strict=False)
+        )
+        + " end"
+        for rule in rules
+    )
+
+
+def _index_keys(rule: BlockingRule) -> list[tuple[str, str]]:
+    """Label and SQL of the text of a rule's index key, and of that of its split key if it has one."""
+    keys = [(rule.name, rule.text)]
+    return [*keys, (f"{rule.name} by {rule.split_by}", rule.split_text)] if rule.split_by else keys
+
+
+def _md5_number_lower(text: str) -> int:
+    """Compute DuckDB's `md5_number_lower`: the second half of the digest as a number.
+
+    >>> _md5_number_lower("abc")
+    8250560606382298838
+    """
+    return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:], "little")
+
+
+def _counted(column: str, record: Mapping[str, str | None], number_of: Callable[[str], int | None]) -> int:
+    """Rarity of a term or names at a contact or house, as `linkage_features` has it."""
+    name, _, counted = column.rpartition("_")
+    if column == "street_names":
+        place = record.get("city") or record.get("postcode") or ""
+        house = f"{record.get('street')}|{record.get('street_number')}|{place}"
+        known = record.get("street") is not None and record.get("street_number") is not None
+        return (number_of(f"hub:door|{house}") or 1) if known else 1
+    value = record.get(name)
+    if counted == "names":
+        return 1 if value is None else number_of(f"names:{name}|{value}") or 1
+    if value is None or number_of(f"filled|{name}") is None:
+        return 0
+    rarity = number_of(f"rarity:{name}|{value}")
+    return RARE if rarity is None else rarity
+
+
 def match_probability(weight: float) -> float:
     """Turn log2 odds into a probability.
 
@@ -89,7 +133,7 @@ def match_probability(weight: float) -> float:
 
 
 class OnlineScorer:
-    """Looks up and scores single records with a fitted linkage model; not for several threads at once.
+    """Looks up and scores single records with a fitted linkage model.
 
     Args:
         model: linkage model as `LinkageModel.to_dict` gives it.
@@ -109,61 +153,54 @@ class OnlineScorer:
         self.columns = stored_columns(self.model.comparisons_)
         self._named = tuple(column for column in self.columns if not column.endswith(_COUNTED))
         self._blocking = tuple(sorted(_blocking_columns(self.model.rules_)))
-        self._con = connect(threads=1)
-        self._prepare()
+        # The index holds the split key where a key is shared by many: whether it is, only the index knows.
+        keyed = [each for rule in self.model.rules_ for each in _index_keys(rule)]
+        self._labels = tuple(f"{label}|" for label, _ in keyed)
+        self._texts = compile_expressions([text for _, text in keyed], self._blocking)
+        digits = [_digit(comparison) for comparison in self.model.comparisons_]
+        self._compare = compile_pairs(digits, self.columns, self._named, DERIVED_LISTS)
+        scorer = self.model.scorer_
+        self._scorer = replace(scorer, classes=TabledClasses(scorer.classes))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._con.close()
-
-    def _prepare(self) -> None:
-        places = {column: f"${place}::varchar" for place, column in enumerate(self._blocking, 1)}
-        given = ", ".join(f"{place} as {column}" for column, place in places.items())
-        # The index holds the split key where a key is shared by many: whether it is, only the index knows.
-        keys = ", ".join(key for rule in self.model.rules_ for key in (rule.key, rule.split_key))
-        self._con.execute(f"prepare block_keys as select [{keys}] from (select {given})").fetchall()
-        new = ", ".join(f"${place}::varchar as {column}" for place, column in enumerate(self._named, 1))
-        types = {column: "BIGINT" if column.endswith(_COUNTED) else "VARCHAR" for column in self.columns}
-        shape = json.dumps([{**types, "position": "BIGINT"}])
-        lists = "".join(
-            f", {sql} as {name}" for name, (made_of, sql) in DERIVED_LISTS.items() if made_of in self._named
-        )
-        self._con.execute(f"""
-            prepare compare_records as
-            with r as (select *{lists} from (select {new})),
-            l as (
-                select *{lists}
-                from (select unnest(from_json(${len(self._named) + 1}::varchar, '{shape}'), recursive := true))
-            )
-            select {pattern_columns(self.model.comparisons_)} from l, r order by position
-        """).fetchall()
+        """Let go of the compiled comparisons."""
 
     def block_keys(self, new: Mapping[str, str | None]) -> list[int]:
-        """Block keys of a standardized record, without those that it cannot have."""
-        values = ", ".join(_text(new.get(column)) for column in self._blocking)
-        keys = self._con.execute(f"execute block_keys({values})").fetchall()[0][0]
-        return sorted({int(key) for key in keys if key is not None})
+        """Index keys of a standardized record, without those that it cannot have."""
+        texts = self._texts(*(new.get(column) for column in self._blocking))
+        keys = {
+            _md5_number_lower(label + text) for label, text in zip(self._labels, texts, strict=True) if text is not None
+        }
+        return sorted(keys)
 
     def digits(self, new: Mapping[str, str | None], stored: Sequence[Sequence[Any]]) -> Ints:
         """Agreement patterns of a standardized record with stored ones, each a row of `columns`."""
-        names = (*self.columns, "position")
-        rows = [dict(zip(names, (*row, position), strict=True)) for position, row in enumerate(stored)]
-        values = [*(_text(new.get(column)) for column in self._named), _text(json.dumps(rows))]
-        found = self._con.execute(f"execute compare_records({', '.join(values)})").fetchall()
-        return np.array(found, dtype=np.int64)
+        found = self._compare(stored, *(new.get(column) for column in self._named))
+        return np.array(found, dtype=np.int64).reshape(len(found), len(self.model.comparisons_))
 
     def alone(self, record: Mapping[str, str | None]) -> tuple[Any, ...]:
         """Row of `columns` of a record of which no table tells: its names count as common, its contacts as its own."""
-        unknown = {column: 0 if column.endswith("_rarity") else 1 for column in self.columns}
-        return tuple(record.get(column) if column in NAMED_FEATURES else unknown[column] for column in self.columns)
+        return self.stored(record, lambda name: None)
+
+    def stored(self, record: Mapping[str, str | None], number_of: Callable[[str], int | None]) -> tuple[Any, ...]:
+        """Row of `columns` of a standardized record, as the model's statistics have it.
+
+        Args:
+            record: the standardized record.
+            number_of: the number that the statistics give to `kind|value`, e.g. `rarity:surname|lee`.
+        """
+        return tuple(
+            _counted(column, record, number_of) if column.endswith(_COUNTED) else record.get(column)
+            for column in self.columns
+        )
 
     def match_weights(self, digits: Ints) -> NDArray[np.float64]:
         """log2 odds of one person, for each agreement pattern."""
-        return self.model.scorer_.match_weights(digits)
+        return self._scorer.match_weights(digits)
 
     def explain(self, digits: Ints) -> list[dict[str, float | str]]:
         """Say which comparison adds which weight to a pattern, as `LinkageModel.explain` does."""
-        return waterfall(self.model.scorer_, self.model.comparisons_, digits)
+        return waterfall(self._scorer, self.model.comparisons_, digits)
 
 
 def _blocking_columns(rules: tuple[BlockingRule, ...]) -> set[str]:
@@ -172,8 +209,3 @@ def _blocking_columns(rules: tuple[BlockingRule, ...]) -> set[str]:
     sql = " ".join(part(name).sql for name in sorted(names))
     attributes = {name for name in names if part(name).needs == name and name not in NAMED_FEATURES}
     return attributes | {column for column in NAMED_FEATURES if re.search(rf"\b{column}\b", sql)}
-
-
-def _text(value: str | None) -> str:
-    """Write a text for SQL; a value of another type than planned for would have the statement planned again."""
-    return "null::varchar" if value is None else "'" + value.replace("'", "''") + "'"

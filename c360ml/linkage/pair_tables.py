@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 RANDOM_PAIRS = 500_000
-_LEAST_WEIGHT_KEPT = -6.0
+LEAST_WEIGHT_KEPT = -6.0
 
 
 class PairTables:
@@ -50,12 +50,12 @@ class PairTables:
         return self.numbered.permitted_pairs
 
     def block(self) -> str:
-        """Find the candidate pairs whose sources may share a cluster.
+        """Find the candidate pairs whose sources may share a cluster, to learn from.
 
         Raises:
             DataError: there are none.
         """
-        pairs = self.numbered.permit(self._engine.block())
+        pairs = self.block_permitted()
         if self._con.execute(f"select count(*) from {pairs}").fetchall()[0][0] == 0:
             raise DataError(
                 "blocking must find at least one pair of records that may be one person",
@@ -63,6 +63,10 @@ class PairTables:
                 hint="check which sources they name",
             )
         return pairs
+
+    def block_permitted(self) -> str:
+        """Find the candidate pairs whose sources may share a cluster; there may be none."""
+        return self.numbered.permit(self._engine.block())
 
     def draw_random_pairs(self, seed: int) -> str:
         """Pairs of any two records, all of them if there are few; the same for the same seed."""
@@ -74,10 +78,13 @@ class PairTables:
             """
         else:
             draws = math.ceil(RANDOM_PAIRS / records)
+            # Of a large file, one record in so many draws a partner.
+            drawing = f"hash(rid, {seed}) % {records} < {RANDOM_PAIRS}" if records > RANDOM_PAIRS else "true"
             query = f"""
                 with drawn as (
                     select rid, 1 + (rid + hash(rid * {draws} + draw, {seed}) % {records - 1}) % {records} as other
                     from {self._features.name}, range({draws}) as draws(draw)
+                    where {drawing}
                 )
                 select least(rid, other) as rid_l, greatest(rid, other) as rid_r from drawn
             """
@@ -182,7 +189,7 @@ class PairTables:
                    match_weight, match_probability, household_probability
             from scored_pairs join pattern_weights using (pattern)
             join {self._features.name} l on l.rid = rid_l join {self._features.name} r on r.rid = rid_r
-            where match_weight >= {_LEAST_WEIGHT_KEPT} or household_probability >= 0.5
+            where match_weight >= {LEAST_WEIGHT_KEPT} or household_probability >= 0.5
         """
 
     def explain_cluster(self, weight: float, record_id: str) -> dict[str, Any]:

@@ -5,7 +5,9 @@
     cost     doubt x the cost of that error: of a missed merge for pairs apart, of a false merge for pairs together
     effect   what a flip would change: two clusters always become one; a cluster splits the less easily, the more
              other records are linked to both
-    value    spend so far and to come of the customers concerned, on top of one mean customer that each pair counts
+    value    value at stake, on top of one mean customer that each pair counts: by how much the answer changes the
+             value, past and to come, of the customer of one of the two records, as the draws of identity tell
+             (gold.value_at_stake); for pairs that these do not know, the whole value of the customers concerned
 
 A pair's priority is cost x effect x value, divided by its place among the pairs that ask about the same cluster or
 the same two clusters, so that one answer comes before the next question of its kind. Pairs that decisions already
@@ -102,9 +104,12 @@ _OPEN = f"""
         where sampled or (doubt >= {_LEAST_DOUBT} and expected_cost > $review_cost)
     ),
     valued as (
-        select placed.*, coalesce(l.value, 0.0) + case when master_l = master_r then 0.0 else coalesce(r.value, 0.0) end
-                   as value_at_stake
+        select placed.*, coalesce(
+                   stake,
+                   coalesce(l.value, 0.0) + case when master_l = master_r then 0.0 else coalesce(r.value, 0.0) end
+               ) as value_at_stake
         from placed
+        left join pair_stakes using (record_id_l, record_id_r)
         left join customer_worth l on l.master_id = master_l
         left join customer_worth r on r.master_id = master_r
     )
@@ -238,6 +243,7 @@ def review_queue(lake: Lakehouse, config: Config, *, pairs: int = 200) -> Review
         "considered": max(_LEAST_CONSIDERED, _CONSIDERED_PER_PAIR * pairs),
     }
     lake.rows(f"create or replace temp view unsettled_pairs as {_UNSETTLED}")
+    _open_stakes(lake)
     with (
         lake.scratch("sampled_pairs", _SAMPLED, {"sampled": pairs // _ONE_SAMPLED_IN}),
         lake.scratch("open_pairs", _OPEN, asked),
@@ -317,6 +323,14 @@ def _mean_value(lake: Lakehouse) -> float:
     """)
     mean = lake.one("select round(avg(value), 6) from customer_worth where value > 0")
     return float(mean or 1.0)
+
+
+def _open_stakes(lake: Lakehouse) -> None:
+    """Show what is at stake in each pair in doubt as `pair_stakes`; nothing if that was never worked out."""
+    known = lake.version(tables.VALUE_AT_STAKE) is not None
+    source = lake.open(tables.VALUE_AT_STAKE) if known else "(select null where false) none(value_at_stake)"
+    ids = "record_id_l, record_id_r" if known else "null::varchar as record_id_l, null::varchar as record_id_r"
+    lake.rows(f"create or replace temp view pair_stakes as select {ids}, value_at_stake::double as stake from {source}")
 
 
 def _side_by_side(lake: Lakehouse) -> pa.Table:

@@ -74,7 +74,13 @@ class SplinkModel(LinkageModel):
         self.classes_ = given_classes(self.comparisons_, levels, self.file.prior)
         self.classes_.report_ = tuple(_untrained(self.file))
 
-    def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None) -> None:
+    def _open(self, records: Any, con: duckdb.DuckDBPyConnection | None, statistics: str | None = None) -> None:
+        if statistics is not None:
+            raise ConfigError(
+                "a model from Splink counts terms in the table it scores",
+                got="statistics of another",
+                hint="score the whole table",
+            )
         self._like = records
         self._con = con if con is not None else connect()
         if not isinstance(records, str):
@@ -86,7 +92,7 @@ class SplinkModel(LinkageModel):
         }
         self._use([TermComparison.of(comparison, frequencies) for comparison in self.file.settings.comparisons])
 
-    def _start_engine(self) -> None:
+    def _start_engine(self, *, given: bool = False) -> None:
         self._engine = OwnTableEngine(self._con, self._features.name, self.file, self._terms)
         numbered = NumberedConstraints(self._con, self._features, self.constraints)
         self._pairs = PairTables(self._con, self._features, self._engine, numbered)

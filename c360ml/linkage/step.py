@@ -9,12 +9,14 @@ import numpy as np
 
 from c360ml import tables
 from c360ml.config import Config, Linkage
-from c360ml.errors import SourceError, TableError
+from c360ml.errors import ConfigError, ModelError, SourceError, TableError
 from c360ml.lakehouse import Lakehouse
+from c360ml.linkage.append import APPENDED_CLUSTERS, APPENDED_LINKS, Linked, append, content_hashes
 from c360ml.linkage.constraints import Constraints
 from c360ml.linkage.decided_pairs import is_sampled
 from c360ml.linkage.model import LinkageModel
 from c360ml.linkage.recalibration import Recalibration, match_probabilities
+from c360ml.linkage.statistics import STATISTICS
 from c360ml.linkage.thresholds import Threshold, chosen_threshold, default_merge_weight
 
 MODEL_FILE = "models/linkage.json"
@@ -28,12 +30,12 @@ def link(lake: Lakehouse, config: Config) -> dict[str, Any]:
         max_pairs=settings.max_pairs,
         seed=settings.seed,
         classes=settings.classes,
-        constraints=_constraints(lake, settings),
+        constraints=constraints_of(lake, settings),
     )
     return link_records(lake, model, settings)
 
 
-def _constraints(lake: Lakehouse, settings: Linkage) -> Constraints:
+def constraints_of(lake: Lakehouse, settings: Linkage) -> Constraints:
     """Constraints that the config declares, with the reviewers' decisions if there are any.
 
     Raises:
@@ -72,22 +74,62 @@ def link_records(lake: Lakehouse, model: LinkageModel, settings: Linkage | None 
     chosen = _choose_threshold(model, settings or Linkage())
     lake.say("clustering")
     clusters = model.cluster_table()
+    write_linked(lake, model.pairs_query(), clusters)
+    lake.write(tables.TERM_STATISTICS, f"from {STATISTICS} order by kind, value")
+    summary = {**model.summary(), "recalibration": model.recalibration_.summary()}
+    if chosen is not None:
+        summary["chosen_threshold"] = asdict(chosen)
+    lake.write_json(MODEL_FILE, {**model.to_dict(), "fit": {**summary, "settings": _plain(settings)}})
+    found = lake.one(f"select count(distinct cluster_id) from {clusters}")
+    return {**summary, "clusters": found, "clustering": model.clustering_summary()}
+
+
+def write_linked(lake: Lakehouse, pairs: str, clusters: str) -> None:
+    """Write clusters, the scored pairs (a query), and what the linkage saw of each record: last, so that it is true."""
     lake.write(tables.CLUSTERS, f"select * from {clusters} order by record_id")
     lake.write(
         tables.LINKS,
         f"""
         select pairs.*, l.cluster_id = r.cluster_id as is_link
-        from ({model.pairs_query()}) pairs
+        from ({pairs}) pairs
         join {clusters} l on l.record_id = record_id_l join {clusters} r on r.record_id = record_id_r
         order by record_id_l, record_id_r
         """,
     )
-    summary = {**model.summary(), "recalibration": model.recalibration_.summary()}
-    if chosen is not None:
-        summary["chosen_threshold"] = asdict(chosen)
-    lake.write_json(MODEL_FILE, {**model.to_dict(), "fit": summary})
-    found = lake.one(f"select count(distinct cluster_id) from {clusters}")
-    return {**summary, "clusters": found, "clustering": model.clustering_summary()}
+    lake.write(tables.LINKED_RECORDS, f"from ({content_hashes(lake.con, tables.RECORDS.path)}) order by record_id")
+
+
+def _plain(settings: Linkage | None) -> dict[str, Any]:
+    return (settings or Linkage()).model_dump(mode="json")
+
+
+def append_links(lake: Lakehouse, config: Config) -> dict[str, Any]:
+    """Link new, changed and vanished records with the model as it is, see `append`.
+
+    Raises:
+        ConfigError: the settings are not those that the model was trained with.
+        ModelError: the project has no model that records can be appended with.
+    """
+    content = lake.read_json(MODEL_FILE)
+    if content is None or "settings" not in content.get("fit", {}):
+        raise ModelError(f"records must be appended with {MODEL_FILE}", got="no such model", hint="run `c360ml run`")
+    if content["fit"]["settings"] != _plain(config.linkage):
+        raise ConfigError("[linkage] must be as the model was trained", got="other settings", hint="run `c360ml run`")
+    model = LinkageModel.from_dict(content)
+    model.constraints = constraints_of(lake, config.linkage)
+    for table in (tables.LINKED_RECORDS, tables.LINKS, tables.CLUSTERS, tables.TERM_STATISTICS):
+        lake.open(table)
+    lake.say("comparing what is new")
+    linked = Linked(tables.LINKED_RECORDS.path, tables.LINKS.path, tables.CLUSTERS.path, tables.TERM_STATISTICS.path)
+    appended = append(lake.con, model, tables.RECORDS.path, linked)
+    write_linked(lake, f"from {APPENDED_LINKS}", APPENDED_CLUSTERS)
+    clusters, links, records = lake.rows(f"""
+        select (select count(distinct cluster_id) from {tables.CLUSTERS.path}),
+               (select count(*) from {tables.LINKS.path} where match_probability >= {model.threshold or 0.5}),
+               (select count(*) from {tables.CLUSTERS.path})
+    """)[0]
+    counts = {"records": records, "links": links, "clusters": clusters, "appended": asdict(appended)}
+    return {name: value for name, value in content["fit"].items() if name != "settings"} | counts
 
 
 def _choose_threshold(model: LinkageModel, settings: Linkage) -> Threshold | None:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from c360ml import __version__
-from c360ml.config import Config
+from c360ml.config import INBOX_FOLDER, Config
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.steps import STEPS, Step
-from c360ml.tables import Table
+from c360ml.tables import TOMBSTONES, Table
 
 MANIFEST_FILE = "data/manifest.json"
+UPSERTED = f"{INBOX_FOLDER}/*.jsonl"
 
 
 class Manifest:
@@ -55,6 +56,9 @@ class Manifest:
             for source in self.config.sources
             for path in sorted(self.lake.folder.glob(source.files))
             if path.is_file()
+        ] + [
+            *(["upserted", path.name, _file_digest(path)] for path in sorted(self.lake.folder.glob(UPSERTED))),
+            ["tombstones", "", str(self.lake.version(TOMBSTONES))],
         ]
 
     def _named_file_digests(self, step: Step) -> list[list[str]]:
@@ -75,6 +79,15 @@ class Manifest:
         """What a step said when it last ran."""
         summary: dict[str, Any] = self._record["steps"][step.name]["summary"]
         return summary
+
+    def knows(self, step: Step) -> bool:
+        """Whether a run brought the step to its end, whatever has changed since."""
+        return step.name in self._record["steps"]
+
+    def forget(self, step: Step) -> None:
+        """Note that a step is about to begin anew: what it leaves if it is killed is nothing to append to."""
+        if self._record["steps"].pop(step.name, None) is not None:
+            self.lake.write_json(MANIFEST_FILE, self._record)
 
     def record(self, step: Step, summary: dict[str, Any], seconds: float) -> None:
         """Note a finished step."""

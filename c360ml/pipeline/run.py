@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.errors import ProjectError
+from c360ml.identity import clear_inbox, write_inbox
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.judge import judge, open_labels
 from c360ml.pipeline.manifest import Manifest
@@ -77,7 +78,11 @@ class Watcher:
 
 
 def run_pipeline(
-    folder: str | Path, *, watcher: Watcher | None = None, then: Callable[[Lakehouse, RunResult], None] | None = None
+    folder: str | Path,
+    *,
+    watcher: Watcher | None = None,
+    then: Callable[[Lakehouse, RunResult], None] | None = None,
+    append: bool = False,
 ) -> RunResult:
     """Bring a project's tables up to date with its sources and settings.
 
@@ -85,6 +90,7 @@ def run_pipeline(
         folder: the project's folder, which holds `c360ml.toml`.
         watcher: hears of progress.
         then: called with the open lakehouse when all steps are done, still under the project's lock.
+        append: keep the linkage model, and link only records that are new, changed or gone since the last run.
 
     Raises:
         ConfigError: the config is missing or wrong.
@@ -105,7 +111,10 @@ def run_pipeline(
             ) as lake,
         ):
             labels = open_labels(lake, config)
-            result = _run_steps(lake, config, watcher, labels)
+            upserted = write_inbox(folder)
+            result = _run_steps(lake, config, watcher, labels, append=append)
+            if upserted:
+                clear_inbox(folder, upserted)
             if then is not None:
                 then(lake, result)
             _record(lake, result, published=result.published or then is not None)
@@ -116,13 +125,13 @@ def run_pipeline(
         ) from error
 
 
-def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher, labels: dict[str, str]) -> RunResult:
+def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher, labels: dict[str, str], *, append: bool) -> RunResult:
     started = datetime.now(UTC)
     manifest = Manifest(lake, config)
     results = []
     for step in STEPS:
         watcher.starts(step)
-        results.append(_run_step(lake, config, step, manifest))
+        results.append(_run_step(lake, config, step, manifest, append=append))
         watcher.ends(results[-1])
     digest = manifest.digest(labels)
     last = lake.read_json(RUN_FILE) or {}
@@ -148,7 +157,7 @@ def _record(lake: Lakehouse, result: RunResult, *, published: bool) -> None:
     lake.write_json(RUN_FILE, {**content, "evaluation": result.evaluation})
 
 
-def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest) -> StepResult:
+def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest, *, append: bool) -> StepResult:
     if manifest.is_fresh(step):
         for table in step.writes:
             lake.open(table)
@@ -156,7 +165,22 @@ def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest) -
     began = time.perf_counter()
     for table in step.reads:
         lake.open(table)
-    summary = step.run(lake, config)
+    summary = _work_of(step, manifest, append=append)(lake, config)
     seconds = round(time.perf_counter() - began, 3)
     manifest.record(step, summary, seconds)
     return StepResult(step.name, step.title, seconds, False, summary)
+
+
+def _work_of(step: Step, manifest: Manifest, *, append: bool) -> Callable[[Lakehouse, Config], dict[str, Any]]:
+    if step.append is None:
+        return step.run
+    if not append:
+        manifest.forget(step)
+        return step.run
+    if not manifest.knows(step):
+        raise ProjectError(
+            "records must be appended to a project whose last run came to its end",
+            got=f"none, or one that was stopped in `{step.name}`",
+            hint="run `c360ml run`",
+        )
+    return step.append

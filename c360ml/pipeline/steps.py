@@ -31,7 +31,10 @@ Summary = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its work, the tables it reads and writes, the config sections it heeds, settings that name files."""
+    """One step: its work, the tables it reads and writes, the config sections it heeds, settings that name files.
+
+    `append` does its work where only records were added, changed or withdrawn since: with the models as they are.
+    """
 
     name: str
     title: str
@@ -40,6 +43,7 @@ class Step:
     writes: tuple[Table, ...]
     settings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    append: Callable[[Lakehouse, Config], Summary] | None = None
 
 
 STEPS = (
@@ -89,17 +93,26 @@ STEPS = (
         "Link records",
         linkage.link,
         (tables.RECORDS,),
-        (tables.LINKS, tables.CLUSTERS),
+        (tables.LINKS, tables.CLUSTERS, tables.LINKED_RECORDS, tables.TERM_STATISTICS),
         ("linkage",),
         ("linkage.reviewed_pairs",),
+        linkage.append_links,
     ),
     Step(
         "identify",
         "Identify customers",
         identity.identify,
         (tables.RECORDS, tables.LINKS, tables.CLUSTERS),
-        (tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.GOLDEN_PROVENANCE),
-        ("sources",),
+        (
+            tables.IDENTITIES,
+            tables.GOLDEN_RECORDS,
+            tables.GOLDEN_PROVENANCE,
+            tables.IDENTITY_LEDGER,
+            tables.IDENTITY_HISTORY,
+            tables.MASTER_REDIRECTS,
+        ),
+        ("sources", "golden", "linkage"),
+        ("linkage.reviewed_pairs",),
     ),
     Step(
         "collect",
@@ -115,6 +128,30 @@ STEPS = (
         customer_value.value_customers,
         (tables.INTERACTIONS, tables.OBSERVATION),
         (tables.CUSTOMER_VALUE,),
+        ("value",),
+    ),
+    Step(
+        "doubt",
+        "Draw identities in doubt",
+        linkage.doubt_identities,
+        (tables.RECORDS, tables.LINKS),
+        (tables.DOUBTFUL_PARTITIONS,),
+        ("linkage", "value"),
+        ("linkage.reviewed_pairs",),
+    ),
+    Step(
+        "value_doubt",
+        "Say how sure values are",
+        customer_value.doubt_values,
+        (
+            tables.DOUBTFUL_PARTITIONS,
+            tables.LINKS,
+            tables.IDENTITIES,
+            tables.INTERACTIONS,
+            tables.OBSERVATION,
+            tables.CUSTOMER_VALUE,
+        ),
+        (tables.VALUE_AT_STAKE, tables.VALUE_UNCERTAINTY),
         ("value",),
     ),
     Step(
@@ -148,7 +185,7 @@ STEPS = (
             tables.CUSTOMER_SEGMENTS,
             tables.OBSERVATION,
         ),
-        (tables.CAMPAIGN_RESULTS,),
+        (tables.CAMPAIGN_RESULTS, tables.CAMPAIGN_BREAKDOWN),
         ("campaigns",),
     ),
     Step(
@@ -157,11 +194,12 @@ STEPS = (
         customer360.profile_customers,
         (
             tables.GOLDEN_RECORDS,
+            tables.IDENTITY_LEDGER,
             tables.CUSTOMER_ACTIVITY,
             tables.CUSTOMER_VALUE,
             tables.CUSTOMER_SEGMENTS,
             tables.OBSERVATION,
         ),
-        (tables.CUSTOMER_360,),
+        (tables.IDENTITY_IMPACT, tables.HOUSEHOLDS, tables.CUSTOMER_360),
     ),
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import BaseModel
 
-from c360ml.identity.resolver import Resolution
+from c360ml.identity.resolution import Resolution
 from c360ml.tracking.schemas import PairStep, finite
 
 
@@ -37,13 +35,13 @@ _VALUES = ("historical_value", "projected_value", "probability_alive")
 _SEGMENTS = ("rfm_segment", "kmeans_segment", "behaviour_segment", "value_tier")
 
 
-def answer(resolution: Resolution, customer: dict[str, Any] | None) -> Answer:
-    """Put a resolution and what is known of the customer into one answer; no number is NaN or infinite.
+def answer(resolution: Resolution) -> Answer:
+    """Put a resolution and what is known of the customer into one flat answer; no number is NaN or infinite.
 
-    >>> answer(Resolution(None, True, 0.0, None, (), 0), None).is_new
+    >>> answer(Resolution(None, True, 0.0, None, (), 0)).is_new
     True
     """
-    known = customer or {}
+    known = resolution.customer or {}
     return Answer(
         master_id=resolution.master_id,
         is_new=resolution.is_new,

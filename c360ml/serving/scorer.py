@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c360ml.errors import ModelError
-from c360ml.identity.resolver import build_index, read_model
+from c360ml.identity.online_index import build_index, keep_indexes, read_model
 from c360ml.linkage.step import MODEL_FILE
 from c360ml.tracking.registry import CHAMPION, LoggedModel, champion_version, register, run_f1
 from c360ml.tracking.run_log import MADE_UP_PERSON
@@ -39,7 +39,7 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
         result: what the run did.
         tracked: what `log_run` returned for it.
     """
-    newest = build_index(lake)
+    build_index(lake)
     scorer = LoggedModel(
         SCORER,
         _CODE,
@@ -53,11 +53,11 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
         with mlflow.start_run(run_id=tracked.run_id) as run:
             with mlflow.start_run(experiment_id=run.info.experiment_id, run_name="scorer", nested=True):
                 version = register(scorer, run_f1(result.evaluation))
-        model = _champion_model()
-    champions = newest if model == read_model(lake.folder) else build_index(lake, model=model)
-    for index in newest.parent.glob("*.duckdb"):
-        if index not in (newest, champions):
-            index.unlink()
+        champion = _champion_model()
+    newest = read_model(lake.folder)
+    if champion != newest:
+        build_index(lake, model=champion)
+    keep_indexes(lake.folder, (newest, champion))
     return version
 
 

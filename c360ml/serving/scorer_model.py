@@ -10,7 +10,7 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from c360ml.identity.resolver import Resolver
+from c360ml.identity.store import IdentityStore
 from c360ml.serving.schemas import Answer, answer
 from c360ml.serving.scorer import PROJECT_VARIABLE
 from c360ml.tracking.schemas import RawRecord, known_fields, told
@@ -27,7 +27,7 @@ class Scorer(PythonModel):
         """Read the model, open the index, and answer once, so that the first request finds everything warm."""
         folder = os.environ.get(PROJECT_VARIABLE) or context.model_config["project"]
         model = json.loads(Path(context.artifacts["linkage"]).read_text("utf-8"))
-        self._resolver = Resolver(folder, model=model)
+        self._store = IdentityStore(folder, model=model)
         self._one(RawRecord())
 
     def predict(self, model_input: list[RawRecord]) -> list[Answer]:  # type: ignore[override]  # MLflow reads the hints
@@ -36,9 +36,7 @@ class Scorer(PythonModel):
 
     def _one(self, record: RawRecord) -> Answer:
         try:
-            resolution = self._resolver.resolve(known_fields(record))
-            master_id = resolution.master_id
-            return answer(resolution, self._resolver.customer(master_id) if master_id else None)
+            return answer(self._store.resolve(known_fields(record)))
         except Exception as error:
             return Answer(error=told(error))
 

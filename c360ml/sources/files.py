@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from c360ml.config import Source
+from c360ml.config import INBOX_FOLDER, Config, Source
 from c360ml.errors import SourceError
 
 Layout = Literal["csv", "lines", "documents", "parquet"]
@@ -63,14 +63,27 @@ class Reading:
     numbers_by_unit: tuple[int, ...]
 
 
+def with_inbox(folder: Path, config: Config) -> Config:
+    """Add the sources of upserted records that the config does not name with the kind `customers`."""
+    named = {source.name for source in config.sources if source.kind == "customers"}
+    upserted = {path.name.rpartition("-")[0] for path in (folder / INBOX_FOLDER).glob("*.jsonl")}
+    more = tuple(
+        Source(name=name, kind="customers", files=f"{INBOX_FOLDER}/{name}-*.jsonl") for name in sorted(upserted - named)
+    )
+    return config.model_copy(update={"sources": (*config.sources, *more)}) if more else config
+
+
 def find_extracts(folder: Path, source: Source) -> list[Extract]:
-    """List a source's files in the order of their names.
+    """List a source's files in the order of their names, then what was upserted for it.
 
     Raises:
         SourceError: no file matches, or one is no table.
     """
     pattern = os.path.join(glob.escape(str(folder)), source.files)
     paths = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if source.kind == "customers":
+        inbox = (folder / INBOX_FOLDER).glob(f"{source.name}-*.jsonl")
+        paths += sorted(str(path) for path in inbox if str(path) not in paths)
     if not paths:
         raise SourceError(
             f"source {source.name} must have at least one file",

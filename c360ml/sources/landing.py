@@ -2,7 +2,8 @@
 
 Each file is read twice: once to see that it can be read and how many rows it has, once to land it.
 DuckDB's streaming `row_number() over ()` numbers rows in the order of file list and file; what a file
-(or JSON document) has before it is subtracted, so that each row is numbered within its own file.
+(or JSON document) has before it is subtracted, so that each row is numbered within its own file. Rows of people who
+asked to be forgotten are left out and counted.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from c360ml.config import Config, Source
 from c360ml.errors import ConfigError
 from c360ml.lakehouse import Lakehouse
 from c360ml.sources.csv_tables import read_csv_through
-from c360ml.sources.files import Extract, Reading, Shape, find_extracts, sql_text
+from c360ml.sources.files import Extract, Reading, Shape, find_extracts, sql_text, with_inbox
+from c360ml.sources.forgotten import forgotten_rows
 from c360ml.sources.json_documents import DocumentsShape, read_documents_through, read_lines_through
 from c360ml.sources.parquet_files import read_parquet_through
 
@@ -44,17 +46,34 @@ def land(lake: Lakehouse, config: Config) -> dict[str, Any]:
         raise ConfigError(
             "a project must have at least one source", got="no [[sources]]", hint="add one to c360ml.toml"
         )
+    config = with_inbox(lake.folder, config)
     with tempfile.TemporaryDirectory(prefix="c360ml-mended-") as scratch:
-        readings = {source.name: _read_through(lake, source, Path(scratch)) for source in config.sources}
-        parts = [(source, shape, alike) for source in config.sources for shape, alike in _alike(readings[source.name])]
+        readings = [(source, _read_through(lake, source, Path(scratch))) for source in config.sources]
+        parts = [(source, shape, alike) for source, read in readings for shape, alike in _alike(read)]
         units = [(part, *unit) for part, (_, _, alike) in enumerate(parts) for unit in _units(alike)]
         with lake.scratch("landing_units", _UNITS, _columns_of(units)):
-            rows = lake.write(tables.SOURCE_ROWS, _landing_sql(parts), {"loaded_at": datetime.now(UTC)})
+            rows = _write(lake, config, _landing_sql(parts))
+    by_source: dict[str, int] = {}
+    for source, read in readings:
+        by_source[source.name] = by_source.get(source.name, 0) + sum(reading.rows for reading in read)
+    forgotten = sum(by_source.values()) - rows
     return {
         "rows": rows,
-        "files": sum(map(len, readings.values())),
-        "by_source": {name: sum(reading.rows for reading in read) for name, read in readings.items()},
+        "files": sum(len(read) for _, read in readings),
+        "by_source": by_source,
+        **({"forgotten_rows": forgotten} if forgotten else {}),
     }
+
+
+def _write(lake: Lakehouse, config: Config, query: str) -> int:
+    loaded_at = {"loaded_at": datetime.now(UTC)}
+    if lake.version(tables.TOMBSTONES) is None:
+        return lake.write(tables.SOURCE_ROWS, query, loaded_at)
+    # Never written before the rows of the forgotten are out: a Delta version would keep them.
+    with lake.scratch("landed_rows", query, loaded_at), forgotten_rows(lake, config, "landed_rows") as forgotten:
+        return lake.write(
+            tables.SOURCE_ROWS, f"from landed_rows anti join {forgotten} using (source, file, row_number)"
+        )
 
 
 _UNITS = """

@@ -88,10 +88,11 @@ def _path(field: str) -> str:
     return field if field.startswith("$") else '$."' + field.replace('"', '\\"') + '"'
 
 
-def named_rows_sql(source: Source) -> str:
+def named_rows_sql(source: Source, landed: str = "bronze.source_rows") -> str:
     """Write the query for a source's rows under our names, blanks around values cut, blank values null.
 
-    Besides the columns of the kind's table it answers `loaded_at`, `deleted` and `unreadable`.
+    `landed` names the table of landed rows. Besides the columns of the kind's table it answers `loaded_at`, `deleted`
+    and `unreadable`.
     """
     fields = field_map(source)
     paths = [f"$.{UNREADABLE}", *paths_of(origin for origins in fields.values() for origin in origins)]
@@ -108,8 +109,8 @@ def named_rows_sql(source: Source) -> str:
         from (
             select source, file, row_number, row_hash, loaded_at,
                 json_extract_string(raw, [{", ".join(map(sql_text, paths))}]) as found
-            from bronze.source_rows
-            where source = {sql_text(source.name)}
+            from {landed}
+            where source = {sql_text(source.name)} and kind = {sql_text(source.kind)}
         )"""
 
 

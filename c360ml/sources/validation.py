@@ -14,7 +14,7 @@ from c360ml.errors import ColumnError, ConfigError
 from c360ml.lakehouse import Lakehouse
 from c360ml.sources import naming, rules
 from c360ml.sources.field_maps import CUSTOMERS, ENTITIES, ENTITY_OF_KIND, Entity
-from c360ml.sources.files import sql_text
+from c360ml.sources.files import sql_text, with_inbox
 
 
 def validate(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def validate(lake: Lakehouse, config: Config) -> dict[str, Any]:
         ColumnError: a file lacks a column without which none of its rows can be used.
         ConfigError: a source maps a column that is none, or names a customer source that is none.
     """
+    config = with_inbox(lake.folder, config)
     _check_customer_sources(config)
     names = ", ".join(map(sql_text, _customer_sources(config)))
     is_customer_source = f"is_customer_source(v) as list_contains([{names}], v)"

@@ -1,19 +1,18 @@
-"""One record at a time, by the SQL that standardizes whole tables, planned once.
+"""One record at a time, by the SQL that standardizes whole tables, written as Python once (see `row_sql`).
 
-DuckDB keeps the plan of a prepared statement that reads parameters only, each once and of the type it was planned
-for; it plans anew what reads tables or aggregates. So each part of a record is a statement of its own over
-parameters; the lookup files are constants in it, dear regular expressions are parameters, and what a whole table
-tells of a source is given instead of counted: a single record's ZIP code did not lose a zero, and its dates are
-read as the country writes them.
+What a whole table tells of a source is given instead of counted: a single record's ZIP code did not lose a zero, and
+its dates are read as the country writes them.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 from c360ml.lakehouse import connect
+from c360ml.row_sql import Lookup, compile_query
 from c360ml.standardize.addresses import add_address_parts
 from c360ml.standardize.dates import add_date, day_first_sql
 from c360ml.standardize.emails import add_emails
@@ -22,16 +21,23 @@ from c360ml.standardize.name_notes import NAME_ROLES, is_odd, read_odd_name
 from c360ml.standardize.names import add_names
 from c360ml.standardize.phones import add_phone_parts, e164
 from c360ml.standardize.records import RECORD_COLUMNS, _gender, _national_id
-from c360ml.standardize.text import data_file, sql_text
+from c360ml.standardize.text import data_file
 
 _GIVEN = "given_record"
-_LOOKUPS = (NICKNAMES, "states.csv", "countries.csv")
-_LITERAL = re.compile(r"(regexp_\w+)|'((?:[^']|'')*)'")
+_OF_A_TABLE = {"source": "records", "zips_lost_zeros": False}
 _Record = Mapping[str, str | None]
 
 
+class _Part(NamedTuple):
+    """One part of a record: the fields it reads, the columns it answers, and how."""
+
+    fields: tuple[str, ...]
+    answers: tuple[str, ...]
+    answer: Callable[..., tuple[str | None, ...]]
+
+
 class RecordStandardizer:
-    """Standardizes single records; not for several threads at once.
+    """Standardizes single records.
 
     Args:
         country: ISO 3166 code assumed where a record names no country.
@@ -42,26 +48,11 @@ class RecordStandardizer:
     """
 
     def __init__(self, country: str) -> None:
-        self._con = connect(threads=1)
         self._parts = _parts(country)
-        self._patterns: dict[str, list[str]] = {}
-        for name, (fields, answers, query) in self._parts.items():
-            query = _with_constants(query)
-            self._patterns[name] = _dear_patterns(query)
-            columns = list(fields)
-            for number, pattern in enumerate(self._patterns[name]):
-                columns.append(f"pattern_{number}")
-                query = query.replace(sql_text(pattern), columns[-1])
-            given = ", ".join(f"${place}::varchar as {column}" for place, column in enumerate(columns, 1))
-            self._con.execute(f"""
-                prepare {name} as
-                with {_GIVEN} as (select {given}, 'records' as source, false as zips_lost_zeros)
-                select {", ".join(answers)} from ({query})
-            """).fetchall()
 
     def close(self) -> None:
-        """Close the connection."""
-        self._con.close()
+        """Let go of the record's parts."""
+        self._parts = {}
 
     def standardize(self, record: _Record) -> dict[str, str | None]:
         """Standardize a record given as role = text; gives the columns of `RECORD_COLUMNS`."""
@@ -72,16 +63,12 @@ class RecordStandardizer:
         found |= self._answer("phones", {"phone": record.get("phone"), "country": found["country"]})
         return _finished(found)
 
-    def _answer(self, part: str, record: _Record) -> dict[str, str | None]:
-        fields, answers, _ = self._parts[part]
-        given = [record.get(field) for field in fields]
+    def _answer(self, name: str, record: _Record) -> dict[str, str | None]:
+        part = self._parts[name]
+        given = [record.get(field) for field in part.fields]
         if not any(given):
-            return dict.fromkeys(answers)
-        # A null without a type is of another type than the statement was planned for, and has it planned again.
-        texts = [*given, *self._patterns[part]]
-        values = ", ".join("null::varchar" if text is None else sql_text(text.replace("\0", " ")) for text in texts)
-        row = self._con.execute(f"execute {part}({values})").fetchall()[0]
-        return dict(zip(answers, row, strict=True))
+            return dict.fromkeys(part.answers)
+        return dict(zip(part.answers, part.answer(*given), strict=True))
 
 
 def _without_odd_names(record: _Record) -> _Record:
@@ -95,35 +82,20 @@ def _without_odd_names(record: _Record) -> _Record:
     return {**record, **found, **{role: name for role, (name, _) in odd.items()}}
 
 
-def _dear_patterns(query: str) -> list[str]:
-    """Regular expressions that take long to compile: DuckDB compiles constant ones before it looks at a row.
-
-    As columns they are compiled where a row comes to them, and most records come to few: fields are missing, or
-    plain. Only `regexp_extract` needs constants.
-    """
-    function, found = "", []
-    for match in _LITERAL.finditer(query):
-        function = match[1] or function
-        pattern = (match[2] or "").replace("''", "'")
-        if (len(pattern) > 100 or "\\p" in pattern) and function != "regexp_extract" and pattern not in found:
-            found.append(pattern)
-    return found
+@cache
+def _parts(country: str) -> dict[str, _Part]:
+    """Write each part of a record as Python."""
+    return {
+        name: _Part(
+            fields,
+            answers,
+            compile_query(query, _GIVEN, fields, answers, constants=_OF_A_TABLE, lookup=_lookup),
+        )
+        for name, (fields, answers, query) in _queries(country).items()
+    }
 
 
-def _with_constants(query: str) -> str:
-    """Put the rows of lookup files in place of the files."""
-    for name in _LOOKUPS:
-        if data_file(name) in query:
-            columns, rows = _lookup(name)
-            lists = ", ".join(
-                f"unnest([{', '.join(sql_text(value) for value in values)}]) as {column}"
-                for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-            )
-            query = query.replace(data_file(name), f"(select {lists})")
-    return query
-
-
-def _parts(country: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], str]]:
+def _queries(country: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...], str]]:
     """Each part of a record: the fields it reads, the columns it answers, and its SQL."""
     dates = add_date(_GIVEN, "date_of_birth", country)
     day_first = "true" if country.lower() != "us" else "false"
@@ -167,12 +139,12 @@ def _finished(found: dict[str, str | None]) -> dict[str, str | None]:
 
 
 @cache
-def _lookup(name: str) -> tuple[list[str], list[tuple[str, ...]]]:
+def _lookup(path: str) -> Lookup:
     with connect(threads=1) as con:
-        table = con.sql(f"from {data_file(name)}")
-        return table.columns, table.fetchall()
+        table = con.sql(f"from {data_file(Path(path).name)}")
+        return Lookup(tuple(table.columns), tuple(table.fetchall()))
 
 
 @cache
 def _dictionary(name: str) -> dict[str, str]:
-    return {row[0]: row[1] for row in _lookup(name)[1]}
+    return {word or "": meant or "" for word, meant in _lookup(name).rows}

@@ -40,19 +40,19 @@ trust = 0.7
 [[sources]]
 name = "dms"                       # dealer management system: buyers, typed by dealers, often upper case
 kind = "dms_customers"
-files = "extracts/dms/customers.csv"
+files = "extracts/dms/customers*.csv"
 trust = 0.6
 
 [[sources]]
 name = "service"                   # workshop customers: whole name and address in one field
 kind = "service_customers"
-files = "extracts/service/customers.csv"
+files = "extracts/service/customers*.csv"
 trust = 0.5
 
 [[sources]]
 name = "digital"                   # web and app accounts, typed by customers themselves
 kind = "digital_customers"
-files = "extracts/digital/accounts.ndjson"
+files = "extracts/digital/accounts*.ndjson"
 trust = 0.6
 
 # ---------------------------------------------------------------- what customers do
@@ -61,19 +61,19 @@ trust = 0.6
 [[sources]]
 name = "dms_sales"                 # vehicle sales; a negative price is a refund
 kind = "dms_sales"
-files = "extracts/dms/sales.csv"
+files = "extracts/dms/sales*.csv"
 customer_source = "dms"
 
 [[sources]]
 name = "service_records"           # service, warranty and parts
 kind = "service_records"
-files = "extracts/service/service_records.csv"
+files = "extracts/service/service_records*.csv"
 customer_source = "service"
 
 [[sources]]
 name = "digital_events"            # web, app, e-mail and social events; some know the e-mail only
 kind = "digital_events"
-files = "extracts/digital/events.ndjson"
+files = "extracts/digital/events*.ndjson"
 customer_source = "digital"
 
 # ---------------------------------------------------------------- campaigns
@@ -81,12 +81,12 @@ customer_source = "digital"
 [[sources]]
 name = "campaigns"
 kind = "campaigns"
-files = "extracts/marketing/campaigns.csv"
+files = "extracts/marketing/campaigns*.csv"
 
 [[sources]]
 name = "campaign_sends"            # who was treated and who was held out
 kind = "campaign_sends"
-files = "extracts/marketing/campaign_sends.csv"
+files = "extracts/marketing/campaign_sends*.csv"
 customer_source = "salesforce"
 
 # ---------------------------------------------------------------- truth: never read by a model

@@ -73,8 +73,40 @@ CUSTOMER_VALUE = table(
     probability_alive DOUBLE   probability of still being a customer
     expected_purchases DOUBLE  purchases expected within the horizon
     expected_spend DOUBLE      expected spend of a purchase
-    historical_value DOUBLE    spend so far, net of refunds
-    projected_value DOUBLE     discounted spend expected within the horizon
+    historical_value DOUBLE    spend so far, net of refunds, times the margin
+    projected_value DOUBLE     discounted spend expected within the horizon, times the margin
+    value_year_1  DOUBLE       the same within the first year of 365.25 days, whatever the horizon
+    value_year_2  DOUBLE       within the second year alone
+    value_year_3  DOUBLE       within the third year alone
+    value_all_years DOUBLE     without end; null where the sum is infinite (a discount rate of 0)
+""",
+)
+VALUE_UNCERTAINTY = table(
+    "gold.value_uncertainty",
+    key="master_id",
+    about="How sure each customer's projected value is: 90 % intervals for doubt about parameters and identity.",
+    columns="""
+    master_id     VARCHAR      the person
+    value         DOUBLE       projected value, as in gold.customer_value; 0 if nothing was bought yet
+    lower         DOUBLE       lower end of the 90 % interval
+    upper         DOUBLE       upper end of the 90 % interval
+    identity_share DOUBLE      share of the variance that comes from doubt about which records are theirs, 0 to 1
+    doubtful_records VARCHAR[] records that are the customer's in some draws and not in others, most doubtful first
+    record_id_l   VARCHAR      of the pair in doubt with most value at stake: the lesser record; null without any
+    record_id_r   VARCHAR      the greater record
+    value_at_stake DOUBLE      value at stake in that pair
+""",
+)
+VALUE_AT_STAKE = table(
+    "gold.value_at_stake",
+    key="record_id_l record_id_r",
+    about="What the answer to each pair in doubt would move.",
+    columns="""
+    record_id_l   VARCHAR      the lesser record id
+    record_id_r   VARCHAR      the greater record id
+    probability_together DOUBLE share of the draws in which both are one person
+    value_at_stake DOUBLE      change of the value, past and projected, of the customer of one of the two records
+    total_at_stake DOUBLE      change of the projected value of all customers concerned together
 """,
 )
 CUSTOMER_SEGMENTS = table(
@@ -166,6 +198,77 @@ CAMPAIGN_RESULTS = table(
     uplift        DOUBLE       conversion rate above control; null but for ALL
     uplift_low    DOUBLE       lower end of the 95 % interval of uplift; null but for ALL
     uplift_high   DOUBLE       upper end of the 95 % interval of uplift; null but for ALL
+""",
+)
+IDENTITY_IMPACT = table(
+    "gold.identity_impact",
+    key="event_id",
+    about="What each merge, split and move of customers did to purchases, value and segment.",
+    columns="""
+    event_id      VARCHAR      the event, as in silver.identity_ledger
+    event         VARCHAR      merged, split or moved
+    master_id     VARCHAR      the customer that the records went to
+    other_master_id VARCHAR    the customer that they came from
+    purchases_before BIGINT    purchases of master_id before; null if there was no such customer
+    purchases_after BIGINT     its purchases now
+    other_purchases_before BIGINT purchases of other_master_id before
+    other_purchases_after BIGINT its purchases now; null if it is retired
+    historical_value_before DOUBLE spend so far, net of refunds, of master_id before
+    historical_value_after DOUBLE now
+    other_historical_value_before DOUBLE of other_master_id before
+    other_historical_value_after DOUBLE now
+    customer_value_before DOUBLE historical and projected value of master_id before
+    customer_value_after DOUBLE now
+    other_customer_value_before DOUBLE of other_master_id before
+    other_customer_value_after DOUBLE now
+    rfm_segment_before VARCHAR RFM segment of master_id before
+    rfm_segment_after VARCHAR  now
+    other_rfm_segment_before VARCHAR of other_master_id before
+    other_rfm_segment_after VARCHAR now
+    value_tier_before VARCHAR  value tier of master_id before
+    value_tier_after VARCHAR   now
+    other_value_tier_before VARCHAR of other_master_id before
+    other_value_tier_after VARCHAR now
+    table_version BIGINT       Delta version of gold.customer_360 with the values now
+""",
+)
+HOUSEHOLDS = table(
+    "gold.households",
+    key="household_id",
+    about="One row per household: its members and what they are worth together.",
+    columns="""
+    household_id  VARCHAR      the household
+    members       BIGINT       people in it
+    master_ids    VARCHAR[]    who they are
+    records       BIGINT       their source records
+    buyers        BIGINT       those of them who bought
+    purchases     BIGINT       their purchases, refunds apart
+    historical_value DOUBLE    their spend so far on purchases, net of refunds
+    projected_value DOUBLE     their discounted spend expected within the horizon
+    customer_value DOUBLE      historical and projected value together
+    last_activity_on DATE      day of their last interaction of any kind
+""",
+)
+CAMPAIGN_BREAKDOWN = table(
+    "gold.campaign_breakdown",
+    key="campaign_id kind part",
+    about="Campaign results by segment, by spend before the send and by channel; campaign ALL is all of one channel.",
+    columns="""
+    campaign_id   VARCHAR      the campaign, or ALL
+    kind          VARCHAR      action_segment, rfm_segment (today's), spend_before_send or channel
+    part          VARCHAR      the segment, band or channel
+    sent          BIGINT       customers treated
+    opened        BIGINT       customers who opened
+    clicked       BIGINT       customers who clicked
+    converted     BIGINT       customers who bought within the window
+    conversion_rate DOUBLE     converted by sent
+    revenue       DOUBLE       revenue attributed within the window
+    cost          DOUBLE       cost, shared by customers treated
+    roi           DOUBLE       (revenue - cost) / cost
+    held_out      BIGINT       customers in the control group
+    uplift        DOUBLE       conversion rate above control; null by today's segments, which a purchase moves
+    uplift_low    DOUBLE       lower end of the 95 % interval of uplift
+    uplift_high   DOUBLE       upper end of the 95 % interval of uplift
 """,
 )
 CUSTOMER_360 = table(

@@ -152,6 +152,35 @@ CLUSTERS = table(
     cohesion      DOUBLE       mean match probability of the record to its cluster; 1 if alone
 """,
 )
+DOUBTFUL_PARTITIONS = table(
+    "silver.doubtful_partitions",
+    key="draw record_id",
+    about="Who the records in doubt may be with: draws by the odds of their pairs; other records stay as clustered.",
+    columns="""
+    draw          BIGINT       number of the draw, from 0
+    record_id     VARCHAR      record whose identity is in doubt
+    part          VARCHAR      least record id of those it is one person with in this draw
+""",
+)
+LINKED_RECORDS = table(
+    "silver.linked_records",
+    key="record_id",
+    about="What the linkage last saw of each record, so that it can tell which are new or changed.",
+    columns="""
+    record_id     VARCHAR      record
+    content_hash  VARCHAR      MD5 of everything that is compared of it
+""",
+)
+TERM_STATISTICS = table(
+    "silver.term_statistics",
+    key="kind value",
+    about="What the linkage model's own records told of their values: rarity, shared contacts, hubs, hot keys.",
+    columns="""
+    kind          VARCHAR      what is said, e.g. rarity:surname, names:email, hub:phone
+    value         VARCHAR      * the value it is said of
+    number        BIGINT       the rarity, or how many names or records
+""",
+)
 IDENTITIES = table(
     "silver.identities",
     key="record_id",
@@ -203,6 +232,7 @@ GOLDEN_PROVENANCE = table(
     master_id     VARCHAR      the person
     field         VARCHAR      name of the field
     record_id     VARCHAR      record that gave the value
+    runner_up_record_id VARCHAR record whose different value would be chosen without that value; null if there is none
     rule          VARCHAR      survivorship rule that chose it
     candidates    BIGINT       distinct values that competed
 """,

@@ -10,8 +10,8 @@ import pyarrow as pa
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from c360ml.customer_value import BgNbd, GammaGamma
-from c360ml.customer_value.fitting import Models
+from c360ml.customer_value import GammaGamma
+from c360ml.customer_value.fitting import Models, read_purchase_model
 from c360ml.customer_value.lifetime_value import add_value
 from c360ml.tracking.schemas import PurchaseHistory, Value, finite, told
 
@@ -19,19 +19,20 @@ _SCHEMA = pa.schema([(name, pa.float64()) for name in PurchaseHistory.model_fiel
 
 
 class ValueModel(PythonModel):
-    """BG/NBD and Gamma-Gamma of one run, read from JSON."""
+    """The models of purchases and spend of one run, read from JSON."""
 
     def load_context(self, context: Any) -> None:
         """Read the models."""
         content = json.loads(Path(context.artifacts["customer_value"]).read_text("utf-8"))
         gamma_gamma = content["gamma_gamma"]
         self._models = Models(
-            BgNbd.from_dict(content["bgnbd"]),
+            read_purchase_model(content["purchase_model"]),
             GammaGamma.from_dict(gamma_gamma) if gamma_gamma else None,
             content["observed_mean_spend"],
             (),
         )
-        self._terms = {name: content[name] for name in ("horizon_weeks", "discount_rate_per_year")}
+        terms = ("horizon_weeks", "discount_rate_per_year", "margin", "recalibration")
+        self._terms = {name: content[name] for name in terms}
 
     def predict(self, model_input: list[PurchaseHistory]) -> list[Value]:  # type: ignore[override]  # MLflow reads the hints
         """Value each history."""
@@ -40,7 +41,7 @@ class ValueModel(PythonModel):
     def _one(self, history: PurchaseHistory) -> Value:
         try:
             table = pa.Table.from_pylist([history.model_dump(include=set(_SCHEMA.names))], schema=_SCHEMA)
-            valued = add_value(self._models.bgnbd, self._models.expected_spend(table), table, **self._terms)
+            valued = add_value(self._models.purchases, self._models.expected_spend(table), table, **self._terms)
             row = valued.to_pylist()[0]
             return Value(**{name: finite(row[name]) for name in Value.model_fields if name != "error"})
         except Exception as error:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from c360ml.identity.resolver import checked_record
+from c360ml.identity.resolution import checked_record
 from c360ml.linkage import online
 from c360ml.standardize.one_record import RecordStandardizer
 

@@ -35,10 +35,10 @@ print("{}")
 
 OURS = """
 import json, resource, sys, time
-import duckdb
 from c360ml import LinkageModel
+from c360ml.lakehouse import connect
 
-con = duckdb.connect()
+con = connect()
 con.execute(f"create table records as from '{sys.argv[1]}/records.parquet'").fetchall()
 started = time.perf_counter()
 model = LinkageModel().fit("records", con=con)
@@ -58,12 +58,12 @@ print(json.dumps({
 
 SPLINK = """
 import json, resource, sys, time
-import duckdb
 import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+from c360ml.lakehouse import connect
 
 folder, keys = sys.argv[1], json.loads(sys.argv[2])
-con = duckdb.connect()
+con = connect()
 con.execute(f"create table records as from '{folder}/features.parquet'").fetchall()
 started = time.perf_counter()
 settings = SettingsCreator(

@@ -1,4 +1,4 @@
-"""BG/NBD and Gamma-Gamma beside the published numbers and lifetimes; holdout errors beside the naive forecast.
+"""Models beside the published numbers; holdout errors beside lifetimes, clvkit and the naive forecast.
 
 python experiments/value_accuracy/run.py [--online-retail ../shared/data/transactions/online_retail_2009_2010.parquet]
 """
@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from holdouts import load_completejourney, measure_file
 
 from c360ml import BgNbd, GammaGamma, purchase_history
-from c360ml.customer_value import holdout_backtest
 
 PUBLISHED = {
     "r": 0.243,
@@ -30,9 +32,9 @@ PUBLISHED = {
 def cdnow(name: str) -> pd.DataFrame:
     folder = Path(importlib.util.find_spec("lifetimes").submodule_search_locations[0]) / "datasets"
     if name == "CDNOW_sample.txt":
-        rows = pd.read_csv(folder / name, sep=r"\s+", names=["id", "sample", "day", "items", "amount"])
+        rows = pd.read_csv(folder / name, sep=r"\s+", names=["customer", "sample", "day", "items", "amount"])
     else:
-        rows = pd.read_csv(folder / name, sep=r"\s+", names=["id", "day", "items", "amount"], skiprows=1)
+        rows = pd.read_csv(folder / name, sep=r"\s+", names=["customer", "day", "items", "amount"], skiprows=1)
     return rows.assign(day=pd.to_datetime(rows["day"].astype(str), format="%Y%m%d"))
 
 
@@ -49,7 +51,7 @@ def lifetimes_fit(history: pd.DataFrame) -> tuple[dict[str, float], float]:
 
 
 def show_parameters(sample: pd.DataFrame) -> None:
-    history = purchase_history(sample, customer="id", date="day", amount="amount", observation_end="1997-09-30")
+    history = purchase_history(sample, customer="customer", date="day", amount="amount", observation_end="1997-09-30")
     began = time.perf_counter()
     counts = BgNbd().fit(history)
     seconds = time.perf_counter() - began
@@ -65,19 +67,25 @@ def show_parameters(sample: pd.DataFrame) -> None:
     print(f"| BG/NBD fit, seconds | | {seconds:.2f} | {their_seconds:.2f} |\n")
 
 
-def show_holdouts(files: dict[str, tuple[pd.DataFrame, str, str]]) -> None:
-    print("| file | customers | actual | bias % ours / naive | MAE ours / naive | RMSE ours / naive | correlation |")
-    print("|---|---|---|---|---|---|---|")
+def show_holdouts(files: dict[str, tuple[pd.DataFrame, str, str]], scratch: Path) -> None:
+    """Print one table a file: every model of every system on the same customers, by the same measures."""
     for name, (rows, start, end) in files.items():
-        found = holdout_backtest(
-            rows, customer="id", date="day", amount="amount", holdout_start=start, observation_end=end
-        ).metrics
+        measured = measure_file(rows[["customer", "day"]], start, end, scratch)
         print(
-            f"| {name} | {found['customers']:,} | {found['actual_purchases']:,} "
-            f"| {100 * found['bias']:+.1f} / {100 * found['naive_bias']:+.1f} "
-            f"| {found['mae']:.3f} / {found['naive_mae']:.3f} | {found['rmse']:.3f} / {found['naive_rmse']:.3f} "
-            f"| {found['correlation']:.3f} |"
+            f"\n{name}: {measured[0]['customers']:,} customers, {measured[0]['actual']:,.0f} purchases from {start}\n"
         )
+        print("| forecast | bias % | MAE | RMSE | correlation | Gini | seconds | |\n|---|---|---|---|---|---|---|---|")
+        for row in measured:
+            print(_line(row), flush=True)
+
+
+def _line(row: dict[str, Any]) -> str:
+    if "mae" not in row:
+        return f"| {row['system']} | | | | | | | {row['word']} |"
+    return (
+        f"| {row['system']} | {100 * row['bias']:+.1f} | {row['mae']:.3f} | {row['rmse']:.3f} "
+        f"| {row['correlation']:.3f} | {row['gini']:.3f} | {row['seconds']:.2f} | {row['word']} |"
+    )
 
 
 def main() -> None:
@@ -98,13 +106,19 @@ def main() -> None:
         rows = pd.read_parquet(arguments.online_retail).dropna(subset="Customer ID")
         lines = pd.DataFrame(
             {
-                "id": rows["Customer ID"].astype(int),
-                "day": pd.to_datetime(rows["InvoiceDate"]),
+                "customer": rows["Customer ID"].astype(int),
+                "day": pd.to_datetime(rows["InvoiceDate"]).dt.normalize(),
                 "amount": rows["Quantity"] * rows["Price"],
             }
         )
-        files["Online Retail 2009-2010"] = (lines, "2010-09-01", "2010-12-09")
-    show_holdouts(files)
+        files["Online Retail 2009-2010"] = (lines[lines["amount"] >= 0], "2010-09-01", "2010-12-09")
+    with tempfile.TemporaryDirectory(prefix="c360ml-accuracy-") as folder:
+        baskets = load_completejourney(Path(folder))
+        if isinstance(baskets, str):
+            print(f"Complete Journey was left out: {baskets}")
+        else:
+            files["Complete Journey"] = (baskets, "2017-09-01", "2017-12-31")
+        show_holdouts(files, Path(folder))
 
 
 if __name__ == "__main__":

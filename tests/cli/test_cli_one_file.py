@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from c360ml import LinkageModel
 from c360ml.cli import app
-from c360ml.customer_value import BgNbd, GammaGamma
+from c360ml.customer_value import GammaGamma
+from c360ml.customer_value.fitting import read_purchase_model
 from c360ml.segments import KMeansSegmenter, RfmScorer
 
 PAIR_COLUMNS = ["record_id_l", "record_id_r", "match_weight", "match_probability"]
@@ -28,6 +29,8 @@ VALUE_COLUMNS = [
     "expected_spend",
     "historical_value",
     "projected_value",
+    *(f"value_year_{year}" for year in (1, 2, 3)),
+    "value_all_years",
     "rfm_score",
     "rfm_segment",
     "kmeans_segment",
@@ -238,11 +241,11 @@ def test_value_tells_parameters_and_errors(valued):
     """The metrics hold finite parameters, log-likelihoods and how far the forecast was off."""
     folder, printed = valued
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert {"r", "alpha", "a", "b"} == set(metrics["bgnbd"]["params"])
+    assert {"r", "alpha", "a", "b"} == set(metrics["purchase_model"]["params"])
     assert {"p", "q", "v"} == set(metrics["gamma_gamma"]["params"])
-    assert np.isfinite([metrics["bgnbd"]["log_likelihood"], metrics["gamma_gamma"]["log_likelihood"]]).all()
+    assert np.isfinite([metrics["purchase_model"]["log_likelihood"], metrics["gamma_gamma"]["log_likelihood"]]).all()
     assert metrics["holdout"]["measured"]
-    assert f"log-likelihood {metrics['bgnbd']['log_likelihood']:,.1f}" in printed
+    assert f"log-likelihood {metrics['purchase_model']['log_likelihood']:,.1f}" in printed
     assert "holdout" in printed
 
 
@@ -250,7 +253,7 @@ def test_value_models_come_back(valued):
     """The model file holds four models that can be asked again, and no customer."""
     text = (valued[0] / "model.json").read_text()
     model = json.loads(text)
-    assert BgNbd.from_dict(model["customer_value"]["bgnbd"]).params_
+    assert read_purchase_model(model["customer_value"]["purchase_model"]).params_
     assert GammaGamma.from_dict(model["customer_value"]["gamma_gamma"]).params_
     assert RfmScorer.from_dict(model["rfm"]).cut_points_
     assert KMeansSegmenter.from_dict(model["kmeans"]).names_

@@ -127,6 +127,8 @@ def test_profile_summary(profiled):
         "historical_value": 100.0,
         "projected_value": 25.5,
         "customer_value": 125.5,
+        "households": 1,
+        "identity_changes": 0,
     }
     assert expected == profiled
 

@@ -23,13 +23,17 @@ COLUMNS = [
     "expected_spend",
     "historical_value",
     "projected_value",
+    "value_year_1",
+    "value_year_2",
+    "value_year_3",
+    "value_all_years",
 ]
 
 
 @pytest.fixture(scope="module")
 def valuation(cdnow):
     """CDNOW valued at the end of calibration."""
-    return value_transactions(cdnow, **ROLES, observation_end="1997-09-30", holdout_start="1997-07-01")
+    return value_transactions(cdnow, **ROLES, observation_end="1997-09-30", holdout_start="1997-07-01", model="bg_nbd")
 
 
 def test_every_customer_is_valued(valuation, cdnow):
@@ -47,7 +51,7 @@ def test_every_customer_is_valued(valuation, cdnow):
 def test_model_file_gives_the_same_values(valuation):
     """Models read back from the model file give the table's values."""
     kept = json.loads(json.dumps(valuation.model, allow_nan=False))
-    models = BgNbd.from_dict(kept["bgnbd"]), GammaGamma.from_dict(kept["gamma_gamma"])
+    models = BgNbd.from_dict(kept["purchase_model"]), GammaGamma.from_dict(kept["gamma_gamma"])
     again = customer_lifetime_value(*models, valuation.history)
 
     assert again.projected_value.to_list() == valuation.table.projected_value.to_list()
@@ -58,7 +62,7 @@ def test_metrics_are_plain_json(valuation):
     """Metrics hold parameters, errors of the holdout, and nothing that JSON cannot say."""
     metrics = json.loads(json.dumps(valuation.metrics, allow_nan=False))
 
-    assert metrics["bgnbd"]["params"]["r"] == approx(0.243, abs=0.0005)
+    assert metrics["purchase_model"]["params"]["r"] == approx(0.243, abs=0.0005)
     assert metrics["gamma_gamma"]["log_likelihood"] == approx(-4055.918, abs=0.001)
     assert metrics["holdout"]["measured"] is True
     assert metrics["fitted"] is True

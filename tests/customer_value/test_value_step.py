@@ -57,7 +57,9 @@ def test_step_values_the_buyers(lake, cdnow):
     assert summary["holdout"]["holdout_start"] == "1997-10-01"
     assert summary["holdout"]["bias"] == approx(-0.121, abs=0.0005)
     assert len(summary["tracking"]) == 78
-    assert lake.read_json("models/customer_value.json")["bgnbd"]["params"] == summary["bgnbd"]["params"]
+    assert (
+        lake.read_json("models/customer_value.json")["purchase_model"]["params"] == summary["purchase_model"]["params"]
+    )
     json.dumps(summary, allow_nan=False)
 
 

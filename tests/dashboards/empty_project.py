@@ -33,6 +33,7 @@ NOTHING_SAID: dict[str, dict[str, Any]] = {
         "projected_value": None,
         "holdout": None,
     },
+    "value_doubt": {"draws": 0, "reason": "no forecast was fitted"},
 }
 
 

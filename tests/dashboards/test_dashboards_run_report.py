@@ -20,6 +20,7 @@ QUESTIONS = (
     "How sure are the matches?",
     "Who are the customers?",
     "What are they worth?",
+    "How sure are the values?",
     "What did campaigns bring?",
     "Where do the figures come from?",
 )

@@ -37,8 +37,11 @@ def test_summary_counts(lake):
         "merged": 0,
         "split": 0,
         "vanished": 0,
+        "returned": 0,
     }
-    assert expected == identify(lake, Config())
+    summary = identify(lake, Config())
+    assert {"created": {"first run": 3}} == summary.pop("changes")["events"]
+    assert expected == summary
 
 
 def test_rerun_changes_nothing(lake):

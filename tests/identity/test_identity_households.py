@@ -106,14 +106,45 @@ def test_hub_of_links_is_no_household(lake):
     assert HUB_SIZE + 2 == len(households(lake))
 
 
-def test_household_id_is_its_eldest_member(lake):
-    """A household is named after its least master ID."""
+def household_of(lake, key):
+    """Household of a record."""
+    return lake.one(f"select household_id from silver.identities where record_id = 'crm:{key}'")
+
+
+def test_new_household_id_has_the_age_of_its_eldest_member(lake):
+    """A new household ID is an H and a UUID version 7 of the eldest member's time, and no member's own ID."""
     lay(lake, person("a", surname="smith", **OAK), person("b", surname="smith", **OAK))
     identify(lake, Config())
-    assert 1 == lake.one("select count(distinct household_id) from silver.golden_records")
-    assert lake.one("select 'H' || min(master_id) from silver.identities") == lake.one(
-        "select any_value(household_id) from silver.identities"
-    )
+    eldest, home = lake.one("select min(master_id) from silver.identities"), household_of(lake, "a")
+    assert (household_of(lake, "b"), "H" + eldest[:15]) == (home, home[:16])
+    assert home[1:] not in {household_of(lake, "a"), eldest}
+
+
+def test_household_keeps_its_id_when_its_eldest_moves_out(lake):
+    """The ID stays with most of the members; who moves out gets another, and moving back gives the first one back."""
+    home = [person(key, surname="smith", **OAK) for key in "abc"]
+    lay(lake, *home)
+    identify(lake, Config())
+    eldest = lake.one("select arg_min(record_id, master_id) from silver.identities").partition(":")[2]
+    stays = next(key for key in "abc" if key != eldest)
+    before = household_of(lake, stays)
+    lay(lake, *(person(key, surname="smith", **(ELM if key == eldest else OAK)) for key in "abc"))
+    identify(lake, Config())
+    assert before == household_of(lake, stays) != household_of(lake, eldest)
+    lay(lake, *home)
+    identify(lake, Config())
+    assert {before} == {household_of(lake, key) for key in "abc"}
+
+
+def test_household_follows_members_who_were_merged(lake):
+    """A household keeps its ID when two of its members turn out to be one person."""
+    one, other = person("a", surname="smith", **OAK), person("b", surname="smith", **OAK)
+    lay(lake, one, other)
+    identify(lake, Config())
+    before = household_of(lake, "a")
+    lay(lake, [*one, *other])
+    identify(lake, Config())
+    assert {before} == {household_of(lake, "a"), household_of(lake, "b")}
 
 
 def test_components_without_edges_or_people():

@@ -76,7 +76,7 @@ def test_rerun_keeps_all_ids(lake):
     before, _ = run(lake)
     after, became = run(lake)
     assert before == after
-    assert {"new_ids": 0, "kept_ids": 2, "merged": 0, "split": 0, "vanished": 0} == became
+    assert {"new_ids": 0, "kept_ids": 2, "merged": 0, "split": 0, "vanished": 0, "returned": 0} == became
 
 
 def test_new_record_takes_the_id_of_its_cluster(lake):
@@ -109,14 +109,16 @@ def test_split_keeps_the_id_with_most_records(lake):
     assert (1, 1, 1) == (became["split"], became["new_ids"], became["kept_ids"])
 
 
-def test_split_in_halves_keeps_the_id_with_the_least_record(lake):
-    """Equal parts: the one with the least record_id keeps the ID."""
-    lay(lake, person("a", "b", "c", "d"))
+@pytest.mark.parametrize(("oldest", "keeps"), [(None, "a"), ("2001-01-01 00:00:00+00", "b")])
+def test_split_in_halves_keeps_the_id_with_the_oldest_record(lake, oldest, keeps):
+    """Equal parts: the one with the oldest record keeps the ID; of equally old ones the least record_id counts."""
+    old = person("b", created_at=oldest) if oldest else person("b")
+    lay(lake, person("a", "c", "d") + old)
     before, _ = run(lake)
-    lay(lake, person("b", "c"), person("a", "d"))
+    lay(lake, old + person("c"), person("a", "d"))
     after, _ = run(lake)
-    assert before["crm:a"] == after["crm:a"]
-    assert before["crm:a"] != after["crm:b"]
+    assert before["crm:a"] == after[f"crm:{keeps}"]
+    assert after["crm:a"] != after["crm:b"]
 
 
 def test_part_that_split_off_never_gets_an_id_in_use(lake):

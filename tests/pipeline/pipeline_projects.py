@@ -9,6 +9,8 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline import RunResult
 from c360ml.tables import Table
 
+OF_THE_RUN = {"loaded_at", "run_id", "happened_at", "valid_from", "retired_at"}
+
 
 def versions(folder: Path) -> dict[str, int | None]:
     """Delta version of every table."""
@@ -17,8 +19,8 @@ def versions(folder: Path) -> dict[str, int | None]:
 
 
 def contents(folder: Path, table: Table) -> list[str]:
-    """All rows as sorted text, but for the time of loading."""
-    columns = ", ".join(name for name in table.columns if name != "loaded_at")
+    """All rows as sorted text, but for the times of runs."""
+    columns = ", ".join(name for name in table.columns if name not in OF_THE_RUN)
     with Lakehouse(folder) as lake:
         return [
             row

@@ -72,14 +72,14 @@ def test_other_files_change_nothing(folder):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"value": {"horizon_weeks": 4}}, {"value", "segment", "campaigns", "profile"}),
+        ({"value": {"horizon_weeks": 4}}, {"value", "doubt", "value_doubt", "segment", "campaigns", "profile"}),
         ({"segments": {"engaged_events": 9}}, {"segment", "campaigns", "profile"}),
         ({"campaigns": {"conversion_window_days": 9}}, {"campaigns"}),
         ({"linkage": {"seed": 9}}, ALL_STEPS - {"land", "validate", "standardize"}),
         ({"engine": {"threads": 1}}, set()),
         ({"evaluation": {"labelled_pairs": "labels.csv"}}, set()),
     ],
-    ids=str,
+    ids=["value", "segments", "campaigns", "linkage", "engine", "evaluation"],
 )
 def test_settings_change_the_steps_that_heed_them(folder, settings, expected):
     """A setting changes the steps that declare its section, and what depends on them."""

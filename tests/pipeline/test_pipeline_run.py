@@ -28,7 +28,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline import run_pipeline
 from c360ml.pipeline.run import Watcher
 
-folder, at = sys.argv[1:]
+folder, at, append = sys.argv[1:]
 write = Lakehouse.write
 
 def dying_write(lake, table, query, parameters=None):
@@ -42,13 +42,18 @@ class DyingWatcher(Watcher):
             os.kill(os.getpid(), signal.SIGKILL)
 
 Lakehouse.write = dying_write
-run_pipeline(folder, watcher=DyingWatcher())
+run_pipeline(folder, watcher=DyingWatcher(), append=append == "append")
 """
 
 
-def run_and_be_killed(folder: Path, at: str) -> None:
+def run_and_be_killed(folder: Path, at: str, *, append: bool = False) -> None:
     """Run a project in a process of its own that is killed at a step's start or before a table is written."""
-    told = subprocess.run([sys.executable, "-c", DIE_AT, folder, at], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        [sys.executable, "-c", DIE_AT, folder, at, "append" if append else "run"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert -signal.SIGKILL == told.returncode, told.stderr
 
 
@@ -102,7 +107,7 @@ def test_changed_setting_reruns_what_depends_on_it(small_world_copy):
     set_in_config(small_world_copy, "[value]\nhorizon_weeks = 13")
     listener = Listener()
     result = run_pipeline(small_world_copy, watcher=listener)
-    assert ["value", "segment", "campaigns", "profile"] == ran(result)
+    assert ["value", "doubt", "value_doubt", "segment", "campaigns", "profile"] == ran(result)
     rewritten = {table.path for step in STEPS if step.name in ran(result) for table in step.writes}
     assert rewritten == {path for path, version in versions(small_world_copy).items() if version != before[path]}
     with Lakehouse(small_world_copy) as lake:
@@ -141,11 +146,11 @@ def test_killed_run_resumes_where_it_was(small_world_project, tmp_path):
     project = Path(
         shutil.copytree(small_world_project, tmp_path / "project", ignore=shutil.ignore_patterns("data", "models"))
     )
-    run_and_be_killed(project, "silver.golden_records")
+    run_and_be_killed(project, "silver.golden_provenance")
     manifest = json.loads((project / "data" / "manifest.json").read_text())
     assert ["land", "validate", "standardize", "link"] == list(manifest["steps"])
-    assert versions(project)["silver.identities"] == 0
-    assert versions(project)["silver.golden_records"] is None
+    assert 0 == versions(project)["silver.golden_records"]
+    assert versions(project)["silver.identities"] is None
 
     run_and_be_killed(project, "segment")
     manifest = json.loads((project / "data" / "manifest.json").read_text())

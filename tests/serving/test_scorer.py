@@ -19,7 +19,8 @@ from starlette.testclient import TestClient
 
 from c360ml import tables
 from c360ml.errors import ModelError
-from c360ml.identity.resolver import Resolver, read_model
+from c360ml.identity import IdentityStore
+from c360ml.identity.online_index import read_model
 from c360ml.lakehouse import Lakehouse
 from c360ml.linkage.online import model_digest
 from c360ml.serving import SCORER, export_champion, register_scorer
@@ -42,14 +43,9 @@ def records(published_project):
 
 @pytest.fixture(scope="module")
 def expected(published_project, records):
-    """What the resolver answers in process."""
-    with Resolver(published_project.folder) as resolver:
-        resolutions = [resolver.resolve(record) for record in records]
-        customers = [resolver.customer(each.master_id) if each.master_id else None for each in resolutions]
-        return [
-            answer(resolution, customer).model_dump()
-            for resolution, customer in zip(resolutions, customers, strict=True)
-        ]
+    """What the identity store answers in process."""
+    with IdentityStore(published_project.folder) as store:
+        return [answer(store.resolve(record)).model_dump() for record in records]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +65,7 @@ def ask(client, inputs):
     return client.post("/invocations", json={"inputs": inputs})
 
 
-def test_the_server_answers_as_the_resolver_does(client, records, expected):
+def test_the_server_answers_as_the_store_does(client, records, expected):
     """Known records get master ID, value and segments; a stranger is new; nothing is matched on emptiness."""
     response = ask(client, records)
     assert 200 == response.status_code
@@ -105,7 +101,7 @@ def test_errors_of_our_code_show_no_traceback(client, records, monkeypatch):
     def broken(self, record):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(Resolver, "resolve", broken)
+    monkeypatch.setattr(IdentityStore, "resolve", broken)
     response = ask(client, [records[0]])
     assert "RuntimeError" == response.json()["predictions"][0]["error"]
     assert "Traceback" not in response.text and "secret" not in response.text
@@ -147,11 +143,11 @@ def test_a_challenger_does_not_stop_the_champion(small_world_copy, published_pro
     with Lakehouse(small_world_copy) as lake:
         register_scorer(lake, result, log_run(lake, result))
         champion = read_model(small_world_copy)
-        (small_world_copy / "data" / "index" / "left_over.duckdb").write_bytes(b"")
+        (small_world_copy / "data" / "index" / "left_over-1").mkdir()
         lake.write_json("models/linkage.json", {**champion, "seed": 2})
         register_scorer(lake, worse, log_run(lake, worse))
         challenger = read_model(small_world_copy)
-    kept = {path.stem for path in (small_world_copy / "data" / "index").iterdir()}
+    kept = {path.name.partition("-")[0] for path in (small_world_copy / "data" / "index").iterdir() if path.is_dir()}
     assert {model_digest(champion), model_digest(challenger)} == kept
     with tracking_store(small_world_copy):
         for alias in ("champion", "challenger"):

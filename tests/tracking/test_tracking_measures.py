@@ -42,7 +42,12 @@ def test_the_measures_people_ask_for_are_logged(published_project):
     assert {"pairwise_f1", "b3_f1", "labelled_f1", "candidate_pairs", "links", "clusters"} <= linkage.keys()
     assert {"pairs_by_class.person", "blocking.rules", "customers", "households"} <= linkage.keys()
     value = measures.value_run(result).metrics
-    assert {"bgnbd.params.alpha", "gamma_gamma.params.q", "bgnbd.log_likelihood", "holdout.mae"} <= value.keys()
+    assert {
+        "purchase_model.params.alpha",
+        "gamma_gamma.params.q",
+        "purchase_model.log_likelihood",
+        "holdout.mae",
+    } <= value.keys()
     assert {"historical_value", "projected_value"} <= value.keys()
     segments = measures.segments_run(result).metrics
     assert {"kmeans.silhouette", "value_tiers.VIP"} <= segments.keys()

@@ -1,0 +1,181 @@
+"""Files of an index base: written once, below a folder of their own, then only mapped into memory and read.
+
+- `keys.u64`, `positions.u32`: block keys in order, and beside each the position of a record that has it;
+- `records.jsonl`, `customers.jsonl`, `terms.jsonl` (what the model's statistics say of a value): one JSON array a
+  line, in the order of its first item; `*.u64` tells where each line begins;
+- `about.json`: what the arrays hold, the model, the country, and the size of every file.
+
+A record's columns lie side by side, unlike in a columnar file, for a lookup reads some hundred records that lie
+anywhere: one page of memory each, and one call of a JSON parser for all. Mapped pages belong to the operating
+system, which shares them between all readers and drops them when memory is short.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from c360ml.errors import ModelError
+
+BASE_FORMAT = 3
+ABOUT = "about.json"
+KEYS, POSITIONS, RECORDS, CUSTOMERS, TERMS = "keys.u64", "positions.u32", "records", "customers", "terms"
+
+
+# ---------------------------------------------------------------------- writing
+def write_rows(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write rows that are batches of one text column, each text a line with its end; returns their number."""
+    rows, end = 0, 0
+    with (folder / f"{name}.jsonl").open("wb") as lines, (folder / f"{name}.u64").open("wb") as offsets:
+        offsets.write(np.zeros(1, np.uint64).tobytes())
+        for batch in batches:
+            column = batch.column(0)
+            _, ends, text = column.buffers()
+            places = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1].astype(np.uint64)
+            if len(column):
+                lines.write(memoryview(text)[int(places[0]) : int(places[-1])])
+            offsets.write((places[1:] - places[0] + np.uint64(end)).tobytes())
+            end += int(places[-1] - places[0])
+            rows += len(column)
+        _to_disk(lines, offsets)
+    return rows
+
+
+def write_keys(folder: Path, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write batches of `block_key, position`, in that order; returns the number of keys."""
+    count = 0
+    with (folder / KEYS).open("wb") as keys, (folder / POSITIONS).open("wb") as positions:
+        for batch in batches:
+            keys.write(batch.column(0).to_numpy().astype(np.uint64, copy=False).tobytes())
+            positions.write(batch.column(1).to_numpy().astype(np.uint32, copy=False).tobytes())
+            count += batch.num_rows
+        _to_disk(keys, positions)
+    return count
+
+
+def write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    """Write what a base holds, and the sizes of the files that are there by now."""
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    with (folder / ABOUT).open("w", encoding="utf-8") as file:
+        json.dump({"format": BASE_FORMAT, **about, "sizes": sizes}, file, indent=1)
+        _to_disk(file)
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names of a folder's files survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _to_disk(*files: Any) -> None:
+    for file in files:
+        file.flush()
+        os.fsync(file.fileno())
+
+
+# ---------------------------------------------------------------------- reading
+class Base:
+    """The base in a folder, mapped; it goes on answering when the folder is deleted, and is shared by threads.
+
+    Args:
+        folder: where `about.json` is.
+        model_digest: the model it must have been built with.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ModelError: it was built by another model or format, or files are damaged.
+    """
+
+    def __init__(self, folder: Path, model_digest: str) -> None:
+        self.name = folder.name
+        about = _read_about(folder, model_digest)
+        self.country: str = about["country"]
+        self.columns: tuple[str, ...] = tuple(about["columns"])
+        self.golden_columns: tuple[str, ...] = tuple(about["golden_columns"])
+        self.customer_columns: tuple[str, ...] = tuple(about["customer_columns"])
+        self._keys = np.frombuffer(_mapped(folder / KEYS), np.uint64)
+        self._positions = np.frombuffer(_mapped(folder / POSITIONS), np.uint32)
+        self.records = Rows(folder, RECORDS)
+        self.customers = Rows(folder, CUSTOMERS)
+        self._terms = Rows(folder, TERMS)
+
+    def number_of(self, term: str) -> int | None:
+        """Number that the model's statistics give to `kind|value`, e.g. `rarity:surname|lee`."""
+        position = self._terms.find(term)
+        return None if position is None else int(self._terms[position][1])
+
+    def positions(self, block_keys: Sequence[int]) -> list[int]:
+        """Positions of the records that have any of the keys, in order."""
+        wanted = np.array(block_keys, np.uint64)
+        starts = np.searchsorted(self._keys, wanted, "left").tolist()
+        ends = np.searchsorted(self._keys, wanted, "right").tolist()
+        found = [self._positions[start:end] for start, end in zip(starts, ends, strict=True) if start < end]
+        positions: list[int] = np.unique(np.concatenate(found)).tolist() if found else []
+        return positions
+
+
+class Rows:
+    """JSON arrays in the order of their first item, by position or by that item."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._lines = _mapped(folder / f"{name}.jsonl")
+        self._ends: NDArray[np.uint64] = np.frombuffer(_mapped(folder / f"{name}.u64"), np.uint64)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def __getitem__(self, position: int) -> list[Any]:
+        return self.at([position])[0]
+
+    def at(self, positions: Sequence[int]) -> list[list[Any]]:
+        """Read the rows at positions."""
+        starts = self._ends[np.array(positions, np.int64)].tolist()
+        ends = self._ends[np.array(positions, np.int64) + 1].tolist()
+        lines = [self._lines[start : end - 1] for start, end in zip(starts, ends, strict=True)]
+        rows: list[list[Any]] = json.loads(b"[" + b",".join(lines) + b"]")
+        return rows
+
+    def find(self, first: str) -> int | None:
+        """Position of the row whose first item this is."""
+        position = bisect_left(range(len(self)), first, key=lambda place: self[place][0])
+        return position if position < len(self) and self[position][0] == first else None
+
+
+def _read_about(folder: Path, model_digest: str) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text("utf-8"))
+        sizes = {name: (folder / name).stat().st_size for name in about["sizes"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, type(error).__name__) from error
+    if (about.get("format"), about.get("model_digest")) != (BASE_FORMAT, model_digest):
+        raise ModelError(
+            "an online index must be built by the model and the c360ml that read it",
+            got=f"format {about.get('format')}, model {about.get('model_digest')}",
+            hint="run `c360ml run` again, or give the folder of the model's own project",
+        )
+    wrong = sorted(name for name, size in about["sizes"].items() if sizes[name] != size)
+    if wrong:
+        raise _damaged(folder, f"{', '.join(wrong)} of another size")
+    return about
+
+
+def _damaged(folder: Path, got: str) -> ModelError:
+    return ModelError(f"the online index {folder.name} must be whole", got=got, hint="run `c360ml run` again")
+
+
+def _mapped(file: Path) -> mmap.mmap | bytes:
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) if file.stat().st_size else b""

@@ -1,0 +1,224 @@
+"""Append: new, changed and vanished records into linked ones, with the model as it is.
+
+Only pairs with a new or changed record are compared; only components that they or vanished records touch are clustered
+again. What is compared of a record depends on it and on the model's statistics alone (see `statistics`), a pair counts
+for its two records, and clusters lie within components of pairs above the merge weight: so appending in any order and
+in batches of any size gives the links and clusters that scoring all records at once with the same model gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY
+from c360ml.linkage.decisions import read_decisions
+from c360ml.linkage.features import NAMED_FEATURES
+from c360ml.linkage.pair_tables import LEAST_WEIGHT_KEPT
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from c360ml.linkage.model import LinkageModel
+
+APPENDED_LINKS = "appended_links"
+APPENDED_CLUSTERS = "appended_clusters"
+_NO_LINKS = """
+    select null::varchar as record_id_l, null::varchar as record_id_r, null::double as match_weight,
+           null::double as match_probability, null::double as household_probability where false
+"""
+_NOTHING_DECIDED = "select null::varchar as record_id_l, null::varchar as record_id_r, null as decision where false"
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Names of the tables that the last linkage left: records seen, links, clusters, the model's statistics."""
+
+    records: str
+    links: str
+    clusters: str
+    statistics: str
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What appending did: records new, changed and vanished; compared pairs; records clustered again.
+
+    `keys_outgrown` counts block keys that more records share by now than blocking would allow if it were learnt anew.
+    """
+
+    new: int
+    changed: int
+    vanished: int
+    compared_pairs: int
+    touched_records: int
+    keys_outgrown: int
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the records are those that were linked."""
+        return not (self.new or self.changed or self.vanished)
+
+
+def content_hashes(con: duckdb.DuckDBPyConnection, records: str) -> str:
+    """SQL of `record_id, content_hash` of standardized records: a digest of all that is compared."""
+    columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
+    compared = [
+        name for name in columns if name in (*NAMED_FEATURES, "source", "email_kind") or name.startswith("attribute_")
+    ]
+    parts = ", ".join(f'"{name}"' for name in sorted(compared))
+    return f"select record_id::varchar as record_id, md5(to_json(row({parts}))::varchar) as content_hash from {records}"
+
+
+def append(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> Appended:
+    """Link what changed since; writes the temporary tables `appended_links` and `appended_clusters` of all records.
+
+    Args:
+        con: connection that holds the tables.
+        model: the fitted model that made the links.
+        records: all standardized records as they are now.
+        linked: what the last linkage left.
+    """
+    changes = _find_changes(con, records, linked)
+    cut = min(0.0, model.merge_weight_)
+    recalibrated = model.recalibration_.form_ != "identity"
+    if model.constraints.most_people_per or recalibrated or cut < LEAST_WEIGHT_KEPT:
+        # Evidence is withheld by what all clusters hold, or the stored weights do not tell components.
+        return _score_all(con, model, records, linked, changes)
+    pairs, outgrown = _compare_new(con, model, records, linked)
+    touched = _find_touched(con, model, linked, cut)
+    _cluster_touched(con, model, records, linked)
+    _write_links(con, linked)
+    return Appended(*changes, pairs, touched, outgrown)
+
+
+def _find_changes(con: duckdb.DuckDBPyConnection, records: str, linked: Linked) -> tuple[int, int, int]:
+    """Write `changed_records`: those that are new or other than they were, and those that are gone."""
+    con.execute(f"""
+        create or replace temp table changed_records as
+        with present as ({content_hashes(con, records)})
+        select record_id, present.content_hash is not null as present, linked.content_hash is not null as known
+        from present full join {linked.records} linked using (record_id)
+        where present.content_hash is distinct from linked.content_hash
+    """).fetchall()
+    found: tuple[int, int, int] = con.execute("""
+        select count(*) filter (not known), count(*) filter (known and present), count(*) filter (not present)
+        from changed_records
+    """).fetchall()[0]
+    return found
+
+
+def _compare_new(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> tuple[int, int]:
+    """Write `new_pairs`: scored pairs of a new or changed record with any other."""
+    model._open(records, con, linked.statistics)
+    model._start_engine(given=True)
+    rules = [rule.column for rule in model.rules_]
+    con.execute("""
+        create or replace temp table new_features as
+        select linkage_features.* from linkage_features semi join changed_records using (record_id)
+    """).fetchall()
+    found = " union ".join(
+        f"""
+        select least(new.rid, other.rid) as rid_l, greatest(new.rid, other.rid) as rid_r
+        from new_features new join linkage_features other on new.{key} = other.{key} and new.rid <> other.rid
+        """
+        for key in rules
+    )
+    con.execute(f"create or replace temp table candidate_pairs as {found}").fetchall()
+    model._engine.compare(model._pairs.numbered.permit("candidate_pairs"), into="new_vectors")
+    con.execute("create or replace temp table scored_pairs as select *, true as blocked from new_vectors").fetchall()
+    model._pairs.score(model.scorer_)
+    con.execute(f"create or replace temp table new_pairs as {model.pairs_query()}").fetchall()
+    pairs = con.execute("select count(*) from candidate_pairs").fetchall()[0][0]
+    outgrown = sum(con.execute(_OUTGROWN.format(key=key)).fetchall()[0][0] for key in rules)
+    for table in ("new_features", "new_vectors", "candidate_pairs", "scored_pairs"):
+        con.execute(f"drop table {table}").fetchall()
+    return int(pairs), int(outgrown)
+
+
+_OUTGROWN = f"""
+    select count(*) from (
+        select {{key}} from linkage_features where {{key}} in (select {{key}} from new_features)
+        group by all having count(*) > {MOST_RECORDS_PER_KEY}
+    )
+"""
+
+
+def _find_touched(con: duckdb.DuckDBPyConnection, model: LinkageModel, linked: Linked, cut: float) -> int:
+    """Write `touched_records`: all that links or reviewers join, over any number of others, to a changed record."""
+    reviewed = model.constraints.reviewed_pairs
+    decided = _NOTHING_DECIDED if reviewed is None else read_decisions(con, reviewed).sql_query()
+    con.execute(f"create or replace temp table decided_now as {decided}").fetchall()
+    con.execute(f"""
+        create or replace temp table joined_records as
+        with joined as (
+            select record_id_l as a, record_id_r as b from {linked.links} where match_weight > {cut}
+            union all select record_id_l, record_id_r from new_pairs where match_weight > {cut}
+            union all select record_id_l, record_id_r from decided_now where decision = 'match'
+        )
+        select a, b from joined union all select b, a from joined
+    """).fetchall()
+    # What reviewers decided may have changed since.
+    con.execute("""
+        create or replace temp table touched_records as
+        select record_id from changed_records union select unnest([record_id_l, record_id_r]) from decided_now
+    """).fetchall()
+    grown = 1
+    while grown:
+        grown = con.execute("""
+            insert into touched_records
+            select distinct b from joined_records semi join touched_records on record_id = a
+            anti join touched_records known on known.record_id = b
+        """).fetchall()[0][0]
+    con.execute("drop table joined_records").fetchall()
+    return int(con.execute("select count(*) from touched_records").fetchall()[0][0])
+
+
+def _cluster_touched(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> None:
+    """Write `touched_pairs` and `appended_clusters`."""
+    con.execute(f"""
+        create or replace temp view records_at_hand as
+        select * from {records} semi join touched_records using (record_id)
+    """).fetchall()
+    alone = "select record_id::varchar as record_id, record_id::varchar as cluster_id, 1.0 as cohesion"
+    clusters = f"{alone} from records_at_hand"
+    con.execute(f"create or replace temp table touched_pairs as {_NO_LINKS}").fetchall()
+    if con.execute("select count(*) from records_at_hand").fetchall()[0][0] > 1:
+        model.score("records_at_hand", con=con, statistics=linked.statistics)
+        con.execute(f"create or replace temp table touched_pairs as {model.pairs_query()}").fetchall()
+        clusters = f"from {model.cluster_table()}"
+    con.execute(f"""
+        create or replace temp table {APPENDED_CLUSTERS} as
+        select record_id, cluster_id, cohesion from {linked.clusters} anti join touched_records using (record_id)
+        union all ({clusters})
+    """).fetchall()
+
+
+def _write_links(con: duckdb.DuckDBPyConnection, linked: Linked) -> None:
+    """Old pairs, but for those of changed records and those among touched ones, which were scored again."""
+    columns = "record_id_l, record_id_r, match_weight, match_probability, household_probability"
+    con.execute(f"""
+        create or replace temp table {APPENDED_LINKS} as
+        with kept as (
+            select {columns}
+            from {linked.links} links
+            anti join changed_records l on l.record_id = record_id_l
+            anti join changed_records r on r.record_id = record_id_r
+            union all select {columns} from new_pairs
+        )
+        select {columns} from kept
+        left join touched_records l on l.record_id = record_id_l
+        left join touched_records r on r.record_id = record_id_r
+        where l.record_id is null or r.record_id is null
+        union all select {columns} from touched_pairs
+    """).fetchall()
+
+
+def _score_all(
+    con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked, changes: tuple[int, int, int]
+) -> Appended:
+    model.score(records, con=con, statistics=linked.statistics)
+    con.execute(f"create or replace temp table {APPENDED_LINKS} as {model.pairs_query()}").fetchall()
+    con.execute(f"create or replace temp table {APPENDED_CLUSTERS} as from {model.cluster_table()}").fetchall()
+    summary: dict[str, Any] = model.summary()
+    return Appended(*changes, summary["candidate_pairs"], summary["records"], 0)

@@ -1,0 +1,113 @@
+"""The pipeline's step that draws who else the records in doubt may be: `silver.doubtful_partitions`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from c360ml import tables
+from c360ml.config import Config
+from c360ml.lakehouse import Lakehouse
+from c360ml.linkage.constraints import NumberedConstraints
+from c360ml.linkage.doubtful_units import DoubtfulUnits
+from c360ml.linkage.features import Features
+from c360ml.linkage.step import constraints_of
+
+Ints = NDArray[np.int64]
+
+MOST_ROWS = 5_000_000
+"""Above so many records times draws, fewer partitions are drawn: an interval needs some, not many, draws."""
+LEAST_DRAWS = 10
+
+_NUMBERED = f"""
+    create or replace temp table doubt_records as
+    select row_number() over (order by record_id) as rid, * from {tables.RECORDS.path}
+"""
+_PAIRS = f"""
+    select (l.rid - 1)::bigint as l, (r.rid - 1)::bigint as r, match_weight, is_link
+    from {tables.LINKS.path}
+    join doubt_records l on l.record_id = record_id_l join doubt_records r on r.record_id = record_id_r
+    order by l, r
+"""
+_WRITE = """
+    select draw, own.record_id, least.record_id as part
+    from drawn_partitions
+    join doubt_records own on own.rid = drawn_partitions.record
+    join doubt_records least on least.rid = drawn_partitions.part
+"""
+_NONE = "select null as draw, null as record_id, null as part where false"
+
+
+def doubt_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
+    """Draw partitions of the records whose identity is in doubt; write who is with whom in each draw.
+
+    Returns:
+        Counts: draws (in large files fewer than asked for), records in doubt, components, the largest one, and how
+        many were too large to list.
+    """
+    draws = config.value.identity_draws
+    if not draws:
+        lake.write(tables.DOUBTFUL_PARTITIONS, _NONE)
+        return {"draws": 0}
+    lake.rows(_NUMBERED)
+    records = int(lake.one("select count(*) from doubt_records"))
+    features = Features("doubt_records", records, frozenset(), ())
+    numbered = NumberedConstraints(lake.con, features, constraints_of(lake, config.linkage))
+    doubtful = _find(lake, numbered)
+    lake.say(f"drawing who is who among {len(doubtful.members):,} units in doubt")
+    in_doubt = _records_in_doubt(doubtful)
+    draws = min(draws, max(LEAST_DRAWS, MOST_ROWS // max(len(in_doubt), 1)))
+    drawn = doubtful.draw(draws, numbered.rules(np.arange(records)), config.linkage.seed)
+    _write(lake, doubtful, drawn, in_doubt)
+    lake.rows("drop table doubt_records")
+    _, sizes = np.unique(doubtful.component, return_counts=True)
+    return {
+        "draws": draws,
+        "records_in_doubt": len(in_doubt),
+        "records": records,
+        "units_in_doubt": len(doubtful.members),
+        "components": len(sizes),
+        "largest_component": int(sizes.max(initial=0)),
+    }
+
+
+def _find(lake: Lakehouse, numbered: NumberedConstraints) -> DoubtfulUnits:
+    found = lake.sql(_PAIRS).fetchnumpy()
+    left, right = (np.asarray(found[side], dtype=np.int64) for side in "lr")
+    return DoubtfulUnits.of(
+        numbered.records,
+        left,
+        right,
+        np.asarray(found["match_weight"], dtype=np.float64),
+        np.asarray(found["is_link"], dtype=bool),
+        numbered.joined(np.arange(numbered.records)),
+    )
+
+
+def _places(doubtful: DoubtfulUnits) -> Ints:
+    """Place of each unit among those in doubt, -1 if it is in none."""
+    place = np.full(len(doubtful.unit), -1)
+    place[doubtful.members] = np.arange(len(doubtful.members))
+    return place
+
+
+def _records_in_doubt(doubtful: DoubtfulUnits) -> Ints:
+    return np.flatnonzero(_places(doubtful)[doubtful.unit] >= 0)
+
+
+def _write(lake: Lakehouse, doubtful: DoubtfulUnits, drawn: Ints, records: Ints) -> None:
+    """Spell the parts out by record."""
+    parts = drawn[:, _places(doubtful)[doubtful.unit[records]]]
+    table = pa.table(
+        {
+            "draw": np.repeat(np.arange(len(drawn), dtype=np.int32), len(records)),
+            "record": np.tile(records + 1, len(drawn)),
+            "part": parts.ravel() + 1,
+        }
+    )
+    lake.con.register("drawn_partitions", table)
+    lake.write(tables.DOUBTFUL_PARTITIONS, f"{_WRITE} order by record_id, draw")
+    lake.con.unregister("drawn_partitions")
