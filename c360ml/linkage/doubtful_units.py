@@ -1,6 +1,6 @@
 """Which records are in doubt, and as which units: what draws of partitions are made from.
 
-Records that the clustering put together with a mean match weight of `SURE_WEIGHT` or more (probability 0.98) move as
+Records that the clustering put together with a mean match weight of `SURE_WEIGHT` or more (probability 0.95) move as
 one unit. Two units are as strong as their pairs are on average, as in the clustering, so that three records of one
 person do not count as three witnesses; a pair that was never scored counts as there. Units joined by pairs of a
 probability above 0.02, directly or through others, are one component; a unit without any is not in doubt.
@@ -21,8 +21,8 @@ from c360ml.linkage.partition_sampler import ENUMERATED, draw_large, draw_small
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SURE_WEIGHT = float(np.log2(0.98 / 0.02))
-LARGEST_COMPONENT = 500
+SURE_WEIGHT = float(np.log2(0.95 / 0.05))
+LARGEST_COMPONENT = 60
 """Units above which a component is cut at even odds: what is less likely than not is then taken for certain."""
 _CELLS_AT_ONCE = 400_000
 

@@ -75,8 +75,9 @@ def measure_splink(edges):
     api = DuckDBAPI(con)
     began = time.perf_counter()
     found = cluster_pairwise_predictions_at_threshold(
-        api.register("people"),
-        api.register("edges"),
+        "people",
+        "edges",
+        db_api=api,
         node_id_column_name="record_id",
         edge_id_column_name_left="record_id_l",
         edge_id_column_name_right="record_id_r",

@@ -73,7 +73,8 @@ def test_files_hold_what_was_written(tmp_path_factory, rows, batch, asked):
         }
     )
     assert len(rows) == write_rows(folder, "records", lines.to_batches(batch))
-    write_rows(folder, "customers", [])
+    for nothing in ("customers", "terms"):
+        write_rows(folder, nothing, [])
     assert len(pairs) == write_keys(folder, keys.to_batches(batch))
     names = {"columns": [], "golden_columns": [], "customer_columns": []}
     write_about(folder, {"model_digest": "d", "country": "US", **names})
@@ -86,6 +87,7 @@ def test_files_hold_what_was_written(tmp_path_factory, rows, batch, asked):
     expected = sorted({place for key, place in pairs if key in asked})
     assert expected == base.positions([2**63 + key for key in asked])
     assert base.customers.find("") is None
+    assert base.number_of("rarity:surname|lee") is None
 
 
 def test_a_hot_key_of_added_records_is_not_looked_up(project):
