@@ -42,7 +42,6 @@ class RecordViewer:
 
     def close(self) -> None:
         """Close what the record is read with."""
-        self.scorer.close()
         self._standardizer.close()
 
     def view(self, record: Mapping[str, str | None]) -> View:

@@ -162,9 +162,6 @@ class OnlineScorer:
         scorer = self.model.scorer_
         self._scorer = replace(scorer, classes=TabledClasses(scorer.classes))
 
-    def close(self) -> None:
-        """Let go of the compiled comparisons."""
-
     def block_keys(self, new: Mapping[str, str | None]) -> list[int]:
         """Index keys of a standardized record, without those that it cannot have."""
         texts = self._texts(*(new.get(column) for column in self._blocking))

@@ -7,6 +7,7 @@ table joins as a dictionary.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlglot import exp
@@ -118,9 +119,7 @@ class _Writer:
         keys = [key.name for key in join.args["using"]]
         same = " and ".join(f"{scope.column('', key).code} == {source[key]().code}" for key in keys)
         scope.tables[name] = {
-            column: self.kept(lambda cell=cell: Value(f"({cell().code} if {same} else None)"))  # type: ignore[misc]
-            for column, cell in source.items()
-            if column not in keys
+            column: self.kept(partial(_if_joined, cell, same)) for column, cell in source.items() if column not in keys
         }
 
     def _looked_up(self, scope: _Scope, source: Lookup, join: exp.Expression, name: str) -> Row:
@@ -135,10 +134,7 @@ class _Writer:
         known, nothing = self.names.constant(rows), (None,) * len(source.columns)
         key = on.expression
         found = self.kept(lambda: Value(f"{known}.get({scope.expressions.value(key).code}, {nothing!r})", False))
-        return {
-            column: self.kept(lambda place=place: Value(f"{found().code}[{place}]"))  # type: ignore[misc]
-            for place, column in enumerate(source.columns)
-        }
+        return {column: self.kept(partial(_item, found, place)) for place, column in enumerate(source.columns)}
 
     def kept(self, write: Cell) -> Cell:
         """Write a column when it is first asked for, and keep it in a variable."""
@@ -183,7 +179,7 @@ class _Scope:
             if isinstance(node, exp.Star) or isinstance(node.this, exp.Star):
                 chosen |= self._star(node)
             elif isinstance(node, exp.Column):
-                chosen[node.name] = self._writer.kept(lambda node=node: self.expressions.value(node))  # type: ignore[misc]
+                chosen[node.name] = self._writer.kept(partial(self.expressions.value, node))
             elif isinstance(node, exp.Alias):
                 only(node, "this", "alias")
                 chosen[node.alias] = self._alias(node)
@@ -228,3 +224,11 @@ def _renamed(source: Lookup, node: exp.Expression) -> Lookup:
         columns[each.alias_or_name] = source.columns.index(column.name)
     rows = tuple(tuple(row[place] for place in columns.values()) for row in source.rows)
     return Lookup(tuple(columns), rows)
+
+
+def _if_joined(cell: Cell, same: str) -> Value:
+    return Value(f"({cell().code} if {same} else None)")
+
+
+def _item(found: Cell, place: int) -> Value:
+    return Value(f"{found().code}[{place}]")

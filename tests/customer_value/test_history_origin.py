@@ -1,6 +1,7 @@
 """What a history's numbers mean goes with it, and a model refuses those that mean something else."""
 
 import json
+from functools import partial
 
 import pandas
 import pyarrow
@@ -38,7 +39,7 @@ def test_another_grain_is_refused(model, bgnbd, paretonbd, weekly):
     again = model.from_dict(json.loads(json.dumps(fitted.to_dict())))
 
     for each in (fitted, again):
-        for ask in (each.probability_alive, lambda rows: each.expected_purchases(4, rows), each.outlook):  # noqa: B023
+        for ask in (each.probability_alive, partial(each.expected_purchases, 4), each.outlook):
             with pytest.raises(DataError, match="grain week instead of day"):
                 ask(weekly)
     with pytest.raises(DataError, match="counted as the one"):

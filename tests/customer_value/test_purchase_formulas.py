@@ -165,8 +165,13 @@ def test_pareto_counts_are_exact(s, beta, weeks):
         r, alpha, t = mpf(0.553), mpf(10.578), mpf(weeks)
         for count in counts:
             ways = mpmath.gamma(r + count) / mpmath.gamma(r) / mpmath.factorial(count)
-            seen = lambda y, x=count: (alpha / (alpha + y)) ** r * (y / (alpha + y)) ** x  # noqa: E731
-            left = lambda y, seen=seen: seen(y) * s / beta * (1 + y / beta) ** (-mpf(s) - 1)  # noqa: E731
+
+            def seen(y, x=count):
+                return (alpha / (alpha + y)) ** r * (y / (alpha + y)) ** x
+
+            def left(y, seen=seen):
+                return seen(y) * s / beta * (1 + y / beta) ** (-mpf(s) - 1)
+
             steep = t * (alpha + t) / (alpha * max(count, 1))
             knots = sorted({mpf(0), t, *(t - steep * k for k in (0.5, 2, 6, 15, 40) if t > steep * k)})
             knots = sorted({*knots, *(mpf(beta) * k for k in (0.1, 1, 10, 100) if beta * k < t)})

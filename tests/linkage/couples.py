@@ -14,7 +14,7 @@ COUPLE_ROLES = {
     "address": "address",
     "postcode": "zip",
 }
-_GIVEN = [
+GIVEN = [
     "ann",
     "bob",
     "carla",
@@ -31,7 +31,7 @@ _GIVEN = [
     "ned",
     "olga",
 ]
-_SURNAMES = ["abbott", "baker", "clarke", "dixon", "ellis", "foster", "grant", "hughes", "irwin", "jarvis", "knight"]
+SURNAMES = ["abbott", "baker", "clarke", "dixon", "ellis", "foster", "grant", "hughes", "irwin", "jarvis", "knight"]
 
 
 def make_couples(households: int, seed: int) -> pd.DataFrame:
@@ -39,8 +39,8 @@ def make_couples(households: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     rows = []
     for house in range(households):
-        surname = f"{_SURNAMES[rng.integers(len(_SURNAMES))]}{chr(97 + house % 26)}"
-        for member, given in enumerate(rng.choice(_GIVEN, 2, replace=False)):
+        surname = f"{SURNAMES[rng.integers(len(SURNAMES))]}{chr(97 + house % 26)}"
+        for member, given in enumerate(rng.choice(GIVEN, 2, replace=False)):
             born = f"{1950 + rng.integers(50)}-{1 + rng.integers(12):02d}-{1 + rng.integers(28):02d}"
             rows += [_row(rng, house, member, copy, given, surname, born) for copy in range(rng.integers(1, 4))]
     return pd.DataFrame(rows)

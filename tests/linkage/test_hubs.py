@@ -9,7 +9,15 @@ from c360ml.linkage.features import build_features
 from c360ml.linkage.hubs import LEAST_NAMES, find_hubs, hub_limit
 
 NAMES = ("ann", "bob", "carla", "dan", "eva", "finn", "gina", "hugo", "ida", "jon", "kim", "leo")
-ROLES = {"given_name": "given", "email": "mail", "phone": "phone", "street_number": "no", "street": "street", "unit": "unit", "city": "city"}  # noqa: E501  # fmt: skip
+ROLES = {
+    "given_name": "given",
+    "email": "mail",
+    "phone": "phone",
+    "street_number": "no",
+    "street": "street",
+    "unit": "unit",
+    "city": "city",
+}
 
 
 def people(**changes):

@@ -6,6 +6,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
+from couples import GIVEN, SURNAMES
 
 from c360ml import LinkageModel, standardize_records
 from c360ml.errors import ColumnError, ConfigError, DataError, ModelError, NotFittedError
@@ -19,8 +20,6 @@ ROLES = {
     "address": "address",
     "postcode": "zip",
 }
-GIVEN = ["ann", "bob", "carla", "dan", "eva", "finn", "gina", "hugo", "ida", "jon", "kim", "leo", "mona", "ned", "olga"]
-SURNAMES = ["abbott", "baker", "clarke", "dixon", "ellis", "foster", "grant", "hughes", "irwin", "jarvis", "knight"]
 
 
 def make_people(households: int, seed: int) -> pd.DataFrame:

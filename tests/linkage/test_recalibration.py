@@ -275,7 +275,6 @@ def test_one_record_is_weighed_as_the_batch(recalibrated):
 
     assert pair["match_weight"] == pytest.approx(scorer.match_weights(digits)[0], abs=1e-9)
     assert pair["match_weight"] == pytest.approx(scorer.explain(digits[0])[-1]["match_weight"], abs=1e-9)
-    scorer.close()
 
 
 def test_explanation_ends_with_the_recalibration(recalibrated):

@@ -148,7 +148,7 @@ def test_our_own_file_comes_back_as_our_model():
 
     assert type(back) is LinkageModel
     assert np.allclose(ours.predict()["match_weight"], weights, atol=1e-9, rtol=0)
-    OnlineScorer(back.to_dict()).close()
+    OnlineScorer(back.to_dict())
 
 
 def test_latent_classes_cannot_be_said_in_splink():

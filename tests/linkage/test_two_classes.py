@@ -94,7 +94,6 @@ def test_single_records_are_scored(model):
     digits = np.full((1, len(model.comparisons_)), -1)
 
     assert model.classes_.match_weights(digits) == pytest.approx(scorer.match_weights(digits))
-    scorer.close()
 
 
 def test_an_unknown_kind_is_refused():

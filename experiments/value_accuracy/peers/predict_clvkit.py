@@ -10,8 +10,8 @@ from pathlib import Path
 
 warnings.simplefilter("ignore")
 
-import pandas as pd  # noqa: E402
-from clvkit import BGNBD, MBGNBD, CustomerBase  # noqa: E402
+import pandas as pd  # noqa: E402  # with the ones that warn
+from clvkit import BGNBD, MBGNBD, CustomerBase  # noqa: E402  # it warns on import
 
 if __name__ == "__main__":
     job = json.loads(Path(sys.argv[1]).read_text())

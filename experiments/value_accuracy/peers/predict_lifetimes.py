@@ -10,9 +10,9 @@ from pathlib import Path
 
 warnings.simplefilter("ignore")
 
-import pandas as pd  # noqa: E402
-from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter  # noqa: E402
-from lifetimes.utils import summary_data_from_transaction_data  # noqa: E402
+import pandas as pd  # noqa: E402  # with the ones that warn
+from lifetimes import BetaGeoFitter, ModifiedBetaGeoFitter, ParetoNBDFitter  # noqa: E402  # it warns on import
+from lifetimes.utils import summary_data_from_transaction_data  # noqa: E402  # it warns on import
 
 FITTERS = {"BG/NBD": BetaGeoFitter, "MBG/NBD": ModifiedBetaGeoFitter, "Pareto/NBD": ParetoNBDFitter}
 
