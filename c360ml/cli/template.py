@@ -24,7 +24,7 @@ _SOURCES = """\
 [[sources]]
 name = "customers"                      # prefix of record ids
 kind = "customers"
-files = "extracts/customers.csv"
+files = "extracts/customers*.csv"
 trust = 0.8                             # weight when golden records choose a value
 [sources.columns]                       # ours = your column
 source_key = "id"
@@ -41,7 +41,7 @@ postcode = "zip"
 [[sources]]
 name = "sales"
 kind = "sales"
-files = "extracts/sales.csv"
+files = "extracts/sales*.csv"
 customer_source = "customers"           # the source whose keys customer_key names
 [sources.columns]
 source_key = "order_id"
