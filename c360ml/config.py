@@ -222,8 +222,12 @@ class Campaigns(Section):
 
 
 class Engine(Section):
-    """What the machine may use."""
+    """Where the work is done, and what the machine may use."""
 
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb",
+        description="duckdb: this machine; spark: standardize, link, identify, collect and profile on a Spark session.",
+    )
     memory_limit_gb: float | None = Field(None, gt=0, description="DuckDB's memory; without it 60 % of the machine.")
     threads: int | None = Field(None, gt=0, description="DuckDB's threads; without it all cores.")
 

@@ -46,7 +46,7 @@ def small_world_copy(small_world_project: Path, tmp_path: Path) -> Path:
 def published_project(small_world_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """The small world after its run was reported, logged and registered; not to be changed."""
     from c360ml.dashboards import write_run_report
-    from c360ml.serving import register_scorer
+    from c360ml.serving.scorer import register_scorer
     from c360ml.tracking import log_run
 
     folder = Path(shutil.copytree(small_world_project, tmp_path_factory.mktemp("published") / "project"))

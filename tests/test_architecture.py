@@ -21,11 +21,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "c360ml"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 HOMES = {
-    "deltalake": {"lakehouse"},
+    "deltalake": {"lakehouse", "spark"},
     "duckdb": {"lakehouse"},
     "lifetimes": {"customer_value"},
     "mlflow": {"tracking", "serving"},
-    "pyspark": set(),
+    "pyspark": {"spark"},
     "sklearn": {"segments", "linkage"},
     "splink": {"linkage"},
     "sqlglot": {"row_sql"},

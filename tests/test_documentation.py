@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import doctest
+import inspect
 import re
 import shlex
 import tomllib
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import typer.main
 from rich.table import Table
 
 import c360ml
+import c360ml.errors
 from c360ml.cli import app
 from c360ml.cli.template import settings_table
 from c360ml.config import Config, Section, Source
@@ -144,6 +149,100 @@ def test_python_names_show_an_example(name):
     """What users call from Python shows itself in its docstring and in the README."""
     assert ">>>" in getattr(c360ml, name).__doc__
     assert name in "".join(code_blocks("python"))
+
+
+# ---------------------------------------------------------------------- docstrings
+ROOMS = sorted(path.parent.name for path in (ROOT / "c360ml").glob("*/__init__.py") if path.parent.name != "cli")
+"""Rooms that users import from; a command's docstring is its help."""
+
+
+def callables_of(room: str) -> Iterator[tuple[str, Callable[..., object]]]:
+    """Functions that a room shows, and the methods of its classes that are written in c360ml."""
+    module = import_module(f"c360ml.{room}")
+    for name in getattr(module, "__all__", ()):
+        shown = getattr(module, name)
+        if inspect.isfunction(shown):
+            yield name, shown
+        elif inspect.isclass(shown):
+            methods = inspect.getmembers(shown, lambda each: inspect.isfunction(each) or inspect.ismethod(each))
+            for part, method in methods:
+                if not part.startswith("_") and method.__module__.startswith("c360ml."):
+                    yield f"{name}.{part}", method
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_public_docstrings_tell_arguments_and_errors(room):
+    """A docstring with arguments tells all of them, and every error of ours that is raised there is named."""
+    missing = {}
+    for name, shown in callables_of(room):
+        text = inspect.getdoc(shown) or ""
+        arguments = [each for each in inspect.signature(shown).parameters if each not in {"self", "cls"}]
+        told = re.findall(r"^ +(\w+): ", text.partition("Args:")[2], re.MULTILINE)
+        untold = [each for each in arguments if told and each not in told]
+        raised = set(re.findall(r"raise (\w+Error)\(", inspect.getsource(shown))) - {"AttributeError"}
+        silent = sorted(error for error in raised if error not in text and hasattr(c360ml.errors, error))
+        if not text or untold or silent:
+            missing[name] = [*untold, *silent]
+    assert {} == missing
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_room_shows_says_what_it_is_for(room):
+    """Each name of a room's `__all__` that is a class or a function opens with one sentence."""
+    module = import_module(f"c360ml.{room}")
+    shown = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
+    told = {
+        name: inspect.getdoc(each) or ""
+        for name, each in shown.items()
+        if inspect.isroutine(each) or inspect.isclass(each)
+    }
+    assert [] == [name for name, text in told.items() if not text.split("\n")[0].endswith((".", ":"))]
+
+
+# ---------------------------------------------------------------------- pages of models
+PAGES = sorted(path for path in (ROOT / "models").glob("*.md") if path.name != "README.md")
+PARTS = ("Answers", "Formula", "Supposes", "When it fails, and what is said then", "Parameters", "Source")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_of_model_pages_run(page):
+    """The example of a model's page gives what the page says."""
+    found = doctest.testfile(str(page), module_relative=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert found.attempted >= 3
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_model_pages_are_whole(page):
+    """Each page tells what the model answers, formula, suppositions, failures, parameters and source; it is linked."""
+    text = page.read_text("utf-8")
+    assert [] == [part for part in PARTS if f"**{part}**" not in text and f"**{part}.**" not in text]
+    assert f"({page.name})" in (ROOT / "models" / "README.md").read_text("utf-8")
+    assert "$" in text
+
+
+def test_every_estimator_has_a_page():
+    """Each public model is named on a page of its own."""
+    told = "".join(page.read_text("utf-8") for page in PAGES)
+    models = ("LinkageModel", "BgNbd", "MbgNbd", "ParetoNbd", "GammaGamma", "RfmScorer", "KMeansSegmenter")
+    assert [] == [name for name in models if f".{name}`" not in told]
+
+
+# ---------------------------------------------------------------------- notebooks
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_say_what_they_teach_and_why(path):
+    """A notebook opens with what one learns, draws charts, and uses no magic, no sleep, no absolute path."""
+    text = path.read_text("utf-8")
+    cells = re.split(r"^# %%", text, flags=re.MULTILINE)[1:]
+    prose = [cell for cell in cells if cell.startswith(" [markdown]")]
+    assert "You will learn" in prose[0]
+    assert re.search(r"alt\.Chart|plot_", text)
+    assert not re.search(r"^[%!]|sleep\(|/home/|/tmp/", text, re.MULTILINE)
+    assert 2 * len(prose) >= len(cells) - len(prose)
+    assert [f"{number:02d}" for number in range(1, len(NOTEBOOKS) + 1)] == [each.name[:2] for each in NOTEBOOKS]
 
 
 # ---------------------------------------------------------------------- version

@@ -23,6 +23,7 @@ from c360ml.tables.contract import table
 TYPES = sorted({column.type for each in tables.ALL for column in each.columns.values()})
 EXAMPLES = {
     "BIGINT": [0, -(2**63), 2**63 - 1],
+    "BIGINT[]": [[], [2**63 - 1], [-(2**63), None, 1]],
     "BOOLEAN": [True, False, True],
     "DATE": [date(1900, 2, 28), date(2024, 2, 29), date(2999, 12, 31)],
     "DOUBLE": [0.1 + 0.2, -1e300, float("inf")],
@@ -95,6 +96,7 @@ VALUES = {
     "DOUBLE": st.floats(allow_nan=False),
     "TIMESTAMPTZ": st.datetimes(datetime(1600, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)),
     "VARCHAR": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    "BIGINT[]": st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), max_size=3),
     "VARCHAR[]": st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))),
 }
 

@@ -10,7 +10,7 @@ from c360ml import tables
 from c360ml.tables import bronze, gold, identity, silver
 from c360ml.tables.contract import Column, Table, table
 
-TYPES = {"VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "VARCHAR[]"}
+TYPES = {"VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "VARCHAR[]", "BIGINT[]"}
 # Bronze and silver are where people are known; of gold only the page that shows a customer.
 SHOWS_PEOPLE = {"gold.customer_360"}
 each_table = pytest.mark.parametrize("each", tables.ALL, ids=lambda each: each.path)

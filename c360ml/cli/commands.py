@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -109,13 +109,15 @@ def show_run(work: Callable[[Watcher, Publish], RunResult]) -> RunResult | None:
 
 def _publish(lake: Lakehouse, result: RunResult, say: Any) -> str:
     from c360ml.dashboards import write_run_report
-    from c360ml.serving import export_champion, register_scorer
-    from c360ml.tracking import log_run
+    from c360ml.serving.scorer import export_champion, register_scorer
+    from c360ml.tracking import drift_of_run, log_run
 
+    say("comparing with the champion's run")
+    drift = drift_of_run(lake, result)
     say("writing report.html")
-    report = write_run_report(lake, result)
+    report = write_run_report(lake, result, drift=drift)
     say("logging to MLflow")
-    tracked = log_run(lake, result, report=report)
+    tracked = log_run(lake, result, report=report, drift=drift)
     say("registering the scorer")
     register_scorer(lake, result, tracked)
     export_champion(lake)
@@ -176,6 +178,10 @@ def value(
     observation_end: Annotated[str | None, typer.Option(help="Last observed day, YYYY-MM-DD.")] = None,
     holdout_start: Annotated[str | None, typer.Option(help="First day kept aside to measure the forecast.")] = None,
     horizon_weeks: Annotated[int, typer.Option(help="Weeks ahead that projected value covers.", min=1)] = 52,
+    model: Annotated[
+        Literal["best", "bg_nbd", "mbg_nbd", "pareto_nbd"],
+        typer.Option(help="Model of purchases; best is the one that forecasts holdouts best."),
+    ] = "best",
     out: Out = Path("valued"),
 ) -> None:
     """Value every customer of any transaction table, and segment them."""
@@ -194,6 +200,7 @@ def value(
             observation_end=observation_end,
             holdout_start=holdout_start,
             horizon_weeks=horizon_weeks,
+            model="auto" if model == "best" else model,
             out=out,
             say=say,
         )

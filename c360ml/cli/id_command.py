@@ -43,7 +43,7 @@ def explain(
             got="neither" if master_id is None and record is None else "both",
             hint="c360ml id explain ID, or c360ml id explain --record SOURCE:KEY --as-of 2026-06-01",
         )
-    with Lakehouse(folder) as lake:
+    with Lakehouse(folder, published=True) as lake:
         if record is not None:
             story = explain_record(lake, record, as_of=as_of)
         else:

@@ -45,7 +45,7 @@ class StepBars(Watcher):
 
     def says(self, message: str) -> None:
         """Note what the step is at."""
-        self._progress.update(self._tasks[self._running], note=message)
+        self._progress.update(self._tasks[self._running], note=message, visible=True)
 
     def ends(self, result: StepResult) -> None:
         """Fill the bar."""

@@ -45,7 +45,7 @@ def _ask(folder: Path, config: Config, pairs: int, file: Path, blind: bool) -> N
     from c360ml.linkage.review_answers import check_nothing_is_lost
     from c360ml.linkage.review_queue import review_queue, write_queue
 
-    with one_bar(console, "Choose pairs to review") as say, Lakehouse(folder, say=say) as lake:
+    with one_bar(console, "Choose pairs to review") as say, Lakehouse(folder, published=True, say=say) as lake:
         check_nothing_is_lost(lake, config, file)
         queue = review_queue(lake, config, pairs=pairs)
         say("writing the CSV and its page")
@@ -63,7 +63,7 @@ def _take(folder: Path, config: Config, file: Path) -> None:
     from c360ml.lakehouse import Lakehouse
     from c360ml.linkage.review_answers import read_answers
 
-    with one_bar(console, "Take decisions in") as say, Lakehouse(folder, say=say) as lake:
+    with one_bar(console, "Take decisions in") as say, Lakehouse(folder, published=True, say=say) as lake:
         answers = read_answers(lake, config, file)
     for table in answer_tables(answers):
         console.print(table, "")

@@ -25,12 +25,22 @@ def threshold(
     missed_merge_cost: Annotated[
         float | None, typer.Option(help="Money lost if one person is taken for two; goes with the other cost.")
     ] = None,
+    by_value: Annotated[
+        bool, typer.Option("--by-value", help="Let an error cost a share of the value that it moves, pair by pair.")
+    ] = False,
+    false_merge_share: Annotated[
+        float, typer.Option(help="With --by-value: share of it lost if two people are taken for one.")
+    ] = 0.05,
+    missed_merge_share: Annotated[
+        float, typer.Option(help="With --by-value: share of it lost if one person is taken for two.")
+    ] = 0.05,
 ) -> None:
     """Show the match probability to ask for by target precision, or by what errors cost; for c360ml.toml."""
     from c360ml import tables
     from c360ml.lakehouse import Lakehouse
     from c360ml.linkage.step import default_threshold
     from c360ml.linkage.thresholds import choose_threshold, threshold_by_cost
+    from c360ml.linkage.value_threshold import threshold_by_value
 
     if (false_merge_cost is None) != (missed_merge_cost is None):
         raise ConfigError(
@@ -38,9 +48,11 @@ def threshold(
         )
     folder = project.resolve()
     Config.load(folder / CONFIG_FILE)
-    with Lakehouse(folder) as lake:
+    with Lakehouse(folder, published=True) as lake:
         counted = f"select match_probability, count(*) as pairs from {lake.open(tables.LINKS)} group by all"
         pairs, least = lake.sql(counted).to_arrow_table(), default_threshold(lake)
+        shares = {"false_merge_share": false_merge_share, "missed_merge_share": missed_merge_share}
+        valued = threshold_by_value(lake, **shares) if by_value else None
     found = [
         (f"target_precision = {target}", choose_threshold(pairs, target_precision=target, least=least))
         for target in TARGETS
@@ -48,6 +60,8 @@ def threshold(
     if false_merge_cost is not None and missed_merge_cost is not None:
         by_cost = threshold_by_cost(pairs, false_merge_cost=false_merge_cost, missed_merge_cost=missed_merge_cost)
         found.append((f"costs {false_merge_cost:g} and {missed_merge_cost:g}", by_cost))
+    if valued is not None:
+        found.append((f"{false_merge_share:g} and {missed_merge_share:g} of value at stake", valued))
     console.print(_table(found), "")
 
 

@@ -19,7 +19,10 @@ ENGAGEMENT_HALF_LIFE_DAYS = 90
 DIGITAL_KINDS = ("WEB", "APP", "EMAIL", "SOCIAL")
 DAYS_PER_YEAR = 365.25
 
+AS_OF = ("days_since_last_activity", "purchases_per_year", "engagement_score")
+"""Columns of gold.customer_activity that depend on the end of observation; the others are facts, whatever day it is."""
 _MONEY = "decimal(38, 4)"
+_LAST_DAYS = ", ".join(f"last_{kind.lower()}_on" for kind in DIGITAL_KINDS)
 
 
 def _points(kind: str) -> str:
@@ -27,15 +30,16 @@ def _points(kind: str) -> str:
     return f"coalesce({100 / len(DIGITAL_KINDS)} * 0.5 ** ({days} / {ENGAGEMENT_HALF_LIFE_DAYS}), 0)"
 
 
-ACTIVITY_SQL = f"""
+_FACTS = f"""
     with observed as (
         select interactions.*, occurred_at::date as day
-        from gold.interactions as interactions, gold.observation
+        from (from gold.interactions {{asked}}) as interactions, gold.observation
         where master_id is not null and occurred_at::date <= observation_end
     ),
+    owners as (select record_id, master_id from silver.identities {{asked}}),
     customers as (
         select master_id, min(created_at)::date as first_record_on
-        from silver.identities
+        from owners
         join silver.records using (record_id)
         group by master_id
     ),
@@ -59,7 +63,7 @@ ACTIVITY_SQL = f"""
             sum(amount::{_MONEY}) as kept,
             sum(amount::{_MONEY}) filter (where amount > 0) as paid
         from silver.purchases
-        join silver.identities using (record_id), gold.observation
+        join owners using (record_id), gold.observation
         where vin is not null and purchased_on <= observation_end
         group by master_id, vin
     ),
@@ -105,15 +109,6 @@ ACTIVITY_SQL = f"""
         select master_id, min(day) as first_activity_on, max(day) as last_activity_on
         from observed
         group by master_id
-    ),
-    tenure as (
-        select
-            master_id,
-            greatest(
-                1, date_diff('day', least(first_record_on, first_activity_on), observation_end) / {DAYS_PER_YEAR}
-            ) as years
-        from customers
-        left join active using (master_id), gold.observation
     )
     select
         master_id,
@@ -139,15 +134,53 @@ ACTIVITY_SQL = f"""
         last_digital_at,
         first_activity_on,
         last_activity_on,
-        date_diff('day', last_activity_on, observation_end) as days_since_last_activity,
-        coalesce(purchases, 0) / coalesce(years, 1) as purchases_per_year,
-        round({" + ".join(_points(kind) for kind in DIGITAL_KINDS)}, 4) as engagement_score
+        {_LAST_DAYS},
+        first_record_on
     from customers
     left join bought using (master_id)
     left join owned using (master_id)
     left join serviced using (master_id)
     left join digital using (master_id)
     left join active using (master_id)
-    left join tenure using (master_id), gold.observation
 """
-"""Every customer has a row, also those who did nothing."""
+
+
+def facts_sql(customers: str | None = None) -> str:
+    """Give SQL of the facts of customers: a row for each, also for those who did nothing.
+
+    Args:
+        customers: name of a table of `master_id`; without it all customers.
+
+    >>> "semi join asked" in facts_sql("asked")
+    True
+    """
+    return _FACTS.format(asked=f"semi join {customers} using (master_id)" if customers else "")
+
+
+def activity_sql(facts: str) -> str:
+    """Give SQL of gold.customer_activity: facts, and beside them what the end of observation makes of them.
+
+    Args:
+        facts: SQL as `facts_sql` gives it.
+
+    >>> "observation_end" in activity_sql(facts_sql())
+    True
+    """
+    return f"""
+    with facts as ({facts}),
+    tenured as (
+        select
+            facts.*,
+            greatest(
+                1, date_diff('day', least(first_record_on, first_activity_on), observation_end) / {DAYS_PER_YEAR}
+            ) as years,
+            observation_end
+        from facts, gold.observation
+    )
+    select
+        * exclude (years, observation_end),
+        date_diff('day', last_activity_on, observation_end) as days_since_last_activity,
+        purchases / coalesce(years, 1) as purchases_per_year,
+        round({" + ".join(_points(kind) for kind in DIGITAL_KINDS)}, 4) as engagement_score
+    from tenured
+    """

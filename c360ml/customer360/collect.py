@@ -6,9 +6,17 @@ from typing import Any
 
 from c360ml import tables
 from c360ml.config import Config
-from c360ml.customer360.activity import ACTIVITY_SQL
-from c360ml.customer360.interactions import INTERACTIONS_SQL, OBSERVATION_SQL
+from c360ml.customer360.activity import activity_sql, facts_sql
+from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
 from c360ml.lakehouse import Lakehouse
+from c360ml.table_changes import digest_of, note_inputs, versions_of
+
+READS = (tables.IDENTITIES, tables.RECORDS, tables.PURCHASES, tables.SERVICES, tables.DIGITAL_EVENTS)
+"""Tables that say who did what."""
+WRITES = (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY)
+"""Tables that say what each customer did."""
+RULES_DIGEST = digest_of(interactions_sql(), OBSERVATION_SQL, facts_sql())
+"""Digest of all that decides them, but for the tables that are read and the day of observation."""
 
 
 def collect_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -23,15 +31,18 @@ def collect_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
     >>> collect_interactions(lake, Config())["interactions"]
     0
     """
+    read = versions_of(lake, READS)
     lake.say("bringing interactions to their customers")
-    lake.write(tables.INTERACTIONS, INTERACTIONS_SQL)
+    lake.write(tables.INTERACTIONS, interactions_sql())
     lake.write(tables.OBSERVATION, OBSERVATION_SQL, {"observation_end": config.project.observation_end})
     lake.say("counting what each customer did")
-    lake.write(tables.CUSTOMER_ACTIVITY, ACTIVITY_SQL)
-    return _counts(lake)
+    lake.write(tables.CUSTOMER_ACTIVITY, activity_sql(facts_sql()))
+    note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
+    return interaction_counts(lake)
 
 
-def _counts(lake: Lakehouse) -> dict[str, Any]:
+def interaction_counts(lake: Lakehouse) -> dict[str, Any]:
+    """Count interactions, those of nobody, and active customers."""
     names = (
         "interactions",
         "purchases",

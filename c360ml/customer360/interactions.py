@@ -6,7 +6,7 @@ to the customer who uses its e-mail address. If several customers share a person
 one with most records using it, then the one whose record using it changed last, then the least master_id.
 """
 
-INTERACTIONS_SQL = """
+_INTERACTIONS = """
     with email_users as (
         select
             records.email,
@@ -15,7 +15,7 @@ INTERACTIONS_SQL = """
             max(coalesce(records.updated_at, records.created_at, '-infinity')) as changed_at
         from silver.records as records
         join silver.identities as identities using (record_id)
-        where records.email is not null and records.email_kind = 'personal'
+        where records.email is not null and records.email_kind = 'personal' {emails}
         group by all
     ),
     email_owners as (
@@ -34,7 +34,7 @@ INTERACTIONS_SQL = """
             purchased_on::timestamptz as occurred_at,
             amount,
             campaign_id
-        from silver.purchases
+        from (from silver.purchases {purchases}) as purchases
         left join silver.identities as identities using (record_id)
     ),
     services as (
@@ -48,7 +48,7 @@ INTERACTIONS_SQL = """
             serviced_on::timestamptz as occurred_at,
             amount,
             null as campaign_id
-        from silver.services
+        from (from silver.services {services}) as services
         left join silver.identities as identities using (record_id)
     ),
     events as (
@@ -62,7 +62,7 @@ INTERACTIONS_SQL = """
             occurred_at,
             null as amount,
             campaign_id
-        from silver.digital_events as digital_events
+        from (from silver.digital_events {events}) as digital_events
         left join silver.identities as identities using (record_id)
         left join email_owners on identities.master_id is null and email_owners.email = digital_events.email
     )
@@ -72,6 +72,29 @@ INTERACTIONS_SQL = """
     union all
     select * from events
 """
+
+_EMAILS_OF_CHANGED = """
+    and records.email in (select email from silver.digital_events semi join changed_events using (event_id))
+"""
+
+
+def interactions_sql(*, changed: bool = False) -> str:
+    """Give SQL of gold.interactions.
+
+    Args:
+        changed: only those whose keys are in the tables `changed_purchases, changed_services, changed_events`.
+
+    >>> "changed_events" in interactions_sql(changed=True)
+    True
+    """
+    only = {
+        "purchases": "semi join changed_purchases using (purchase_id)",
+        "services": "semi join changed_services using (service_id)",
+        "events": "semi join changed_events using (event_id)",
+        "emails": _EMAILS_OF_CHANGED,
+    }
+    return _INTERACTIONS.format(**(only if changed else dict.fromkeys(only, "")))
+
 
 OBSERVATION_SQL = """
     with days as (

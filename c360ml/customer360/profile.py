@@ -28,8 +28,8 @@ def profile_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
     changes = record_impact(lake, PROFILE_SQL)
     lake.say("writing one row per customer")
     lake.write(tables.CUSTOMER_360, PROFILE_SQL)
-    households = lake.write(tables.HOUSEHOLDS, _HOUSEHOLDS_SQL)
-    return _counts(lake) | {"households": households, "identity_changes": changes}
+    households = lake.write(tables.HOUSEHOLDS, HOUSEHOLDS_SQL)
+    return profile_counts(lake) | {"households": households, "identity_changes": changes}
 
 
 def _activity_columns() -> str:
@@ -40,7 +40,7 @@ def _activity_columns() -> str:
     lines = []
     for name, column in tables.CUSTOMER_ACTIVITY.columns.items():
         zero = "0" if name in zero_sums else zeros.get(column.type)
-        if name != "master_id":
+        if name in tables.CUSTOMER_360.columns and name != "master_id":
             known = zero is None or name in unknown
             lines.append(f"activity.{name}" if known else f"coalesce(activity.{name}, {zero}) as {name}")
     return ",\n        ".join(lines)
@@ -97,7 +97,7 @@ PROFILE_SQL = f"""
     left join gold.customer_segments as segments using (master_id)
 """
 
-_HOUSEHOLDS_SQL = """
+HOUSEHOLDS_SQL = """
     select
         household_id,
         count(*) as members,
@@ -114,7 +114,8 @@ _HOUSEHOLDS_SQL = """
 """
 
 
-def _counts(lake: Lakehouse) -> dict[str, Any]:
+def profile_counts(lake: Lakehouse) -> dict[str, Any]:
+    """Count customers and sum their value."""
     names = (
         "customers",
         "buyers",

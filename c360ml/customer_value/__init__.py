@@ -5,7 +5,7 @@ from c360ml.customer_value.bg_nbd import BgNbd
 from c360ml.customer_value.doubt import doubt_values
 from c360ml.customer_value.gamma_gamma import GammaGamma
 from c360ml.customer_value.history import purchase_history
-from c360ml.customer_value.identity_bias import identity_bias
+from c360ml.customer_value.identity_bias import identity_bias, identity_bias_table
 from c360ml.customer_value.lifetime_value import customer_lifetime_value
 from c360ml.customer_value.mbg_nbd import MbgNbd
 from c360ml.customer_value.model_choice import Comparison, compare_models
@@ -28,6 +28,7 @@ __all__ = [
     "doubt_values",
     "holdout_backtest",
     "identity_bias",
+    "identity_bias_table",
     "purchase_history",
     "value_customers",
     "value_transactions",

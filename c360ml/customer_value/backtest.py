@@ -12,6 +12,7 @@ from c360ml.customer_value.columns import Floats, as_frame, read_numbers, read_p
 from c360ml.customer_value.fitting import ModelName, Models, fit_models
 from c360ml.customer_value.forecast_errors import by_tenths, forecast_errors, ratio
 from c360ml.customer_value.holdout import Split, baselines_of, split_days
+from c360ml.customer_value.model_display import BacktestDisplay
 from c360ml.customer_value.purchase_model import PurchaseModel
 from c360ml.customer_value.transactions import (
     Day,
@@ -27,7 +28,7 @@ _MANY = 7  # repeat purchases from which customers are shown together, as in the
 
 
 @dataclass(frozen=True)
-class Backtest:
+class Backtest(BacktestDisplay):
     """How a forecast from the first part of the data met the last part.
 
     `metrics` are by customer (`mae`, `rmse`, `correlation`, `gini`: how well customers are ranked, 1 is as well as

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import betainc, betaln, digamma, gammaln
 
+from c360ml.customer_value.ages import read_between_ages
 from c360ml.customer_value.columns import Floats
 from c360ml.customer_value.compression import Histories, add_up
 from c360ml.customer_value.hypergeometric import gauss_2f1, integrate_over_time
@@ -105,6 +106,16 @@ class BetaGeometric:
         self, params: Floats, x: Floats, age: Floats, weeks: Floats | float, force: float
     ) -> Floats:
         """Discounted purchases of customers who are alive: the integral of e**(-force t) dE[Y(t)]."""
+        if params.ndim == 2 and params.shape[1] == 1 and np.ndim(weeks) == 0:
+            return read_between_ages(
+                lambda some_x, some_age: self._discounted(params, some_x, some_age, weeks, force),
+                x,
+                age,
+                float(params[1, 0]),
+            )
+        return self._discounted(params, x, age, weeks, force)
+
+    def _discounted(self, params: Floats, x: Floats, age: Floats, weeks: Floats | float, force: float) -> Floats:
         r, alpha, a, b = params
         place = alpha + age
         excess, c = a + b - 1 - r + self.first_is_a_chance, a + b + x + self.first_is_a_chance

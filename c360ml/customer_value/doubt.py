@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from c360ml import tables
 from c360ml.customer_value.columns import Codes, Floats
 from c360ml.customer_value.doubtful_histories import DoubtfulHistories, doubtful_histories
-from c360ml.customer_value.identity_bias import bias_of_project
+from c360ml.customer_value.identity_bias import BIAS_FILE, bias_of_project
 from c360ml.customer_value.saved_models import SavedModels
 from c360ml.customer_value.step import MODEL_FILE
 from c360ml.customer_value.value_intervals import ValueIntervals, summary_of, value_intervals
@@ -98,6 +98,8 @@ def doubt_values(lake: Lakehouse, config: Config) -> dict[str, Any]:
         pairs = _write_stakes(lake, doubtful, found)
         _write_intervals(lake, doubtful, found, draws)
     lake.say("measuring what errors of identity do")
+    bias = bias_of_project(lake, config)
+    lake.write_json(BIAS_FILE, bias)
     return {
         "draws": draws,
         "total": summary_of(found),
@@ -105,13 +107,14 @@ def doubt_values(lake: Lakehouse, config: Config) -> dict[str, Any]:
         "customers_in_doubt": int((found.identity_share > 0).sum()),
         "mostly_identity": int((found.identity_share > 0.5).sum()),
         "pairs_at_stake": pairs,
-        "bias": bias_of_project(lake, config),
+        "bias": bias,
     }
 
 
 def _write_nothing(lake: Lakehouse, reason: str) -> dict[str, Any]:
     lake.write(tables.VALUE_AT_STAKE, _NO_STAKES)
     lake.write(tables.VALUE_UNCERTAINTY, _NO_INTERVALS)
+    lake.write_json(BIAS_FILE, {"rows": [], "reason": reason})
     return {"draws": 0, "reason": reason}
 
 

@@ -19,47 +19,64 @@ if TYPE_CHECKING:
 
 HISTORY = ("repeat_purchases", "first_to_last_purchase_weeks", "age_weeks", "mean_spend")
 
-# Records are numbered, so that sets of them can be told apart; a set that comes in many draws is kept once.
+# Records are numbered, so that draws are told apart by whole numbers.
 _RECORDS = """
     select record_id, row_number() over (order by record_id) - 1 as record
     from (select distinct record_id from silver.doubtful_partitions)
 """
-_PARTS = """
-    with composed as (
-        select draw, part, list(record order by record) as records
-        from silver.doubtful_partitions join doubtful_records using (record_id)
-        group by draw, part
-    )
-    select draw, part, records, dense_rank() over (order by records) - 1 as set_number
-    from composed
+_MEMBERS = """
+    select draw, own.record, least.record as part
+    from silver.doubtful_partitions drawn
+    join doubtful_records own using (record_id)
+    join doubtful_records least on least.record_id = drawn.part
 """
-_SETS = "select distinct set_number, unnest(records) as record from doubtful_parts"
+# A set that comes in many draws is kept once. Sets of one least record and size are told apart by the sum of their
+# records' hashes: of 64 bits each, so that two sets are not taken for one in the life of a universe.
+_COMPOSED = """
+    select draw, part, count(*) as records, sum(hash(record)::hugeint) as mark
+    from doubtful_members group by draw, part
+"""
+_NUMBERED = """
+    select part, records, mark, min(draw) as draw, row_number() over (order by part, records, mark) - 1 as set_number
+    from composed_parts group by part, records, mark
+"""
+_PARTS = """
+    select composed_parts.draw, part, set_number
+    from composed_parts join numbered_sets using (part, records, mark)
+"""
+_SETS = "select set_number, record from numbered_sets join doubtful_members using (draw, part)"
 _PURCHASES = """
-    select set_number, occurred_at, amount
-    from doubtful_sets
-    join doubtful_records using (record)
-    join gold.interactions using (record_id)
-    where interaction_type = 'PURCHASE' and occurred_at::date <= (select observation_end from gold.observation)
+    with sales as (
+        select record, occurred_at, amount
+        from gold.interactions join doubtful_records using (record_id)
+        where interaction_type = 'PURCHASE' and occurred_at::date <= (select observation_end from gold.observation)
+    )
+    select set_number, occurred_at, amount from doubtful_sets join sales using (record)
 """
 _RECORD_SETS = """
-    select record, draw, set_number
-    from silver.doubtful_partitions join doubtful_records using (record_id)
-    join doubtful_parts using (draw, part)
-    order by record, draw
+    select set_number from doubtful_members join doubtful_parts using (draw, part) order by record, draw
 """
 # A customer is, in a draw, whoever holds most of their records; of equals, the one with the least record.
 _CUSTOMER_SETS = """
-    with held as (
-        select master_id, draw, part, set_number, count(*) as records
-        from silver.doubtful_partitions
-        join silver.identities using (record_id)
-        join doubtful_parts using (draw, part)
-        group by all
+    with numbered as (
+        select record, dense_rank() over (order by master_id) as customer
+        from doubtful_records join silver.identities using (record_id)
     ),
-    ranked as (
-        select *, row_number() over (partition by master_id, draw order by records desc, part) as place from held
+    held as (
+        select customer, draw, part, count(*) as records
+        from doubtful_members join numbered using (record)
+        group by customer, draw, part
+    ),
+    chosen as (
+        select customer, draw, arg_max(part, records * (1::bigint << 32) - part) as part
+        from held group by customer, draw
     )
-    select master_id, draw, set_number from ranked where place = 1 order by master_id, draw
+    select set_number from chosen join doubtful_parts using (draw, part) order by customer, draw
+"""
+_CUSTOMERS = """
+    select distinct master_id
+    from doubtful_records join silver.identities using (record_id)
+    order by master_id
 """
 
 
@@ -85,17 +102,21 @@ class DoubtfulHistories:
 
     def sets_of_draw(self, draw: int) -> Codes:
         """Numbers of the sets that a draw makes."""
-        return np.unique(self.record_sets[:, draw])
+        return np.flatnonzero(np.bincount(self.record_sets[:, draw], minlength=self.sets))
 
 
 @contextmanager
 def doubtful_histories(lake: Lakehouse, draws: int, refunds: Refunds) -> Iterator[DoubtfulHistories | None]:
     """Summarise the purchases of all sets of records; None if nobody in doubt bought anything.
 
-    The tables `doubtful_records`, `doubtful_parts` and `doubtful_sets` are there as long as the block.
+    The tables `doubtful_records`, `doubtful_members`, `doubtful_parts` and `doubtful_sets` are there as long as the
+    block.
     """
     with (
         lake.scratch("doubtful_records", _RECORDS),
+        lake.scratch("doubtful_members", _MEMBERS),
+        lake.scratch("composed_parts", _COMPOSED),
+        lake.scratch("numbered_sets", _NUMBERED),
         lake.scratch("doubtful_parts", _PARTS),
         lake.scratch("doubtful_sets", _SETS),
     ):
@@ -119,11 +140,11 @@ def _collect(lake: Lakehouse, draws: int, refunds: Refunds) -> DoubtfulHistories
     finally:
         days.drop()
     records = lake.sql(_RECORD_SETS).fetchnumpy()["set_number"]
-    customers = lake.sql(_CUSTOMER_SETS).fetchnumpy()
+    customer_sets = lake.sql(_CUSTOMER_SETS).fetchnumpy()["set_number"]
     return DoubtfulHistories(
         history.select(["customer_id", *HISTORY, "total_spend"]),
         int(lake.one("select max(set_number) + 1 from doubtful_parts")),
         np.asarray(records, dtype=np.int64).reshape(-1, draws),
-        [str(name) for name in customers["master_id"][::draws]],
-        np.asarray(customers["set_number"], dtype=np.int64).reshape(-1, draws),
+        [str(name) for (name,) in lake.rows(_CUSTOMERS)],
+        np.asarray(customer_sets, dtype=np.int64).reshape(-1, draws),
     )

@@ -10,12 +10,13 @@ from scipy.special import ndtri
 
 from c360ml.customer_value.columns import Floats
 from c360ml.customer_value.maximum_likelihood import Optimum
+from c360ml.customer_value.model_display import LikelihoodDisplay
 from c360ml.errors import DataError, ModelError, NotFittedError
 
 FORMAT = 1
 
 
-class LikelihoodModel:
+class LikelihoodModel(LikelihoodDisplay):
     """A model with a few positive parameters, fitted by maximum likelihood."""
 
     kind: ClassVar[str]

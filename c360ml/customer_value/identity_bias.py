@@ -12,20 +12,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from c360ml.customer_value.fitting import ModelName, fit_models
 from c360ml.customer_value.history import history_of
 from c360ml.customer_value.saved_models import SavedModels
 from c360ml.customer_value.step import MODEL_FILE
 from c360ml.customer_value.transactions import Day, Refunds, collect_purchase_days
-from c360ml.errors import C360Error, ConfigError
-from c360ml.lakehouse import as_relation, connect
+from c360ml.errors import C360Error, ConfigError, DataError
+from c360ml.lakehouse import Lakehouse, as_relation, connect
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from c360ml.config import Config
-    from c360ml.lakehouse import Lakehouse
+
+BIAS_FILE = "models/identity_bias.json"
+"""What the last run measured, as `bias_of_project` tells it."""
 
 AS_RESOLVED = "as resolved"
 REPEATS = 3
@@ -190,6 +193,44 @@ def bias_of_project(lake: Lakehouse, config: Config) -> dict[str, Any]:
     finally:
         lake.rows("drop table simulated_sales")
     return {"missed_rate": missed_rate, "false_rate": false_rate, "share_of_customers": share, "rows": rows}
+
+
+def identity_bias_table(lake: Lakehouse) -> pa.Table:
+    """Read what the last run measured at its own error rates: a row for each scenario and measure.
+
+    Columns: `scenario` (as resolved, missed links, false merges, both), `measure` (customers, total, and the
+    parameters of both models), `value`, and `change` against as resolved (null for customers).
+
+    Raises:
+        DataError: nothing was measured: no run, no forecast, or value.identity_draws is 0.
+
+    >>> import tempfile
+    >>> lake = Lakehouse(tempfile.mkdtemp())
+    >>> row = {"scenario": "both", "customers": 10.0, "total": 50.0, "total_change": 0.02, "params": {"r": 0.5},
+    ...     "params_change": {"r": 0.1}}
+    >>> _ = lake.write_json(BIAS_FILE, {"rows": [row]})
+    >>> identity_bias_table(lake).to_pydict()["change"]
+    [None, 0.02, 0.1]
+    """
+    content = lake.read_json(BIAS_FILE) or {}
+    rows = content.get("rows", [])
+    if not rows:
+        raise DataError(
+            "the effect of identity errors must have been measured",
+            got=content.get("reason", "no run with records in doubt"),
+            hint="run with value.identity_draws above 0",
+        )
+    flat = [
+        {"scenario": row["scenario"], "measure": measure, "value": float(value), "change": change}
+        for row in rows
+        for measure, value, change in (
+            ("customers", row["customers"], None),
+            ("total", row["total"], row["total_change"]),
+            *((name, value, row["params_change"][name]) for name, value in row["params"].items()),
+        )
+    ]
+    kinds = [("scenario", pa.string()), ("measure", pa.string()), ("value", pa.float64()), ("change", pa.float64())]
+    return pa.Table.from_pylist(flat, schema=pa.schema(kinds))
 
 
 def _scenarios(

@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import digamma, exprel, gammaln
 
 from c360ml.customer_value.columns import Floats
-from c360ml.customer_value.compression import Histories, add_up
+from c360ml.customer_value.compression import Histories, add_up, encode
 from c360ml.customer_value.hypergeometric import integrate_over_time
 
 _FEW, _MANY = (np.polynomial.legendre.leggauss(count) for count in (16, 36))
@@ -84,13 +84,11 @@ class ParetoNbdFormulas:
     ) -> Floats:
         """Discounted purchases of customers who are alive; the papers' DERT where weeks are infinite."""
         r, alpha, s, beta = params
-        place = beta + age
-
-        def alive(t: Floats) -> Floats:
-            return np.asarray(np.exp(-s * np.log1p(t / place)))
-
         rate = (r + x) / (alpha + age)
-        return np.asarray(rate * integrate_over_time(alive, place / np.maximum(1, s), weeks, force), dtype=np.float64)
+        if params.ndim == 2 and params.shape[1] == 1 and np.ndim(weeks) == 0:
+            ages = encode(age)
+            return np.asarray(rate * _weeks_alive(s, beta + ages.values, weeks, force)[ages.codes], dtype=np.float64)
+        return np.asarray(rate * _weeks_alive(s, beta + age, weeks, force), dtype=np.float64)
 
     def expected_for_ever_if_alive(self, params: Floats, x: Floats, age: Floats) -> Floats:
         """Purchases expected ever of customers who are alive: finite where s > 1."""
@@ -136,6 +134,15 @@ class ParetoNbdFormulas:
         bought = x > 0
         t_x[bought] = span[bought] * random.beta(x[bought], 1.0)
         return x, t_x, life > age
+
+
+def _weeks_alive(s: Floats, place: Floats, weeks: Floats | float, force: float) -> Floats:
+    """Discounted time that a customer is alive within the coming weeks; `place` is beta + T."""
+
+    def alive(t: Floats) -> Floats:
+        return np.asarray(np.exp(-s * np.log1p(t / place)))
+
+    return integrate_over_time(alive, place / np.maximum(1, s), weeks, force)
 
 
 def _log_count(r: Floats, alpha: Floats, count: Floats, weeks: Floats) -> Floats:

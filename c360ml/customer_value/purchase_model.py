@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,27 @@ from c360ml.customer_value.columns import Codes, Floats, as_frame, read_covariat
 from c360ml.customer_value.compression import distinct_codes
 from c360ml.customer_value.origin import check_origin, origin_of
 from c360ml.customer_value.purchase_estimator import PurchaseEstimator
-from c360ml.customer_value.triple_counts import HISTORY_COLUMNS
 from c360ml.errors import DataError, ModelError
 
 WEEKS_PER_YEAR = 365.25 / 7
+
+_Pairs = tuple[Floats, Floats, Floats]
+
+
+@dataclass(frozen=True)
+class DistinctHistories:
+    """The distinct rows of a history, and which of them each customer has: forecasts are worked out once for each.
+
+    `pairs` are the distinct combinations of x, T and covariates, `pair_codes` which of them each distinct row has.
+    """
+
+    x: Floats
+    t_x: Floats
+    age: Floats
+    covariates: tuple[Floats, ...]
+    codes: Codes
+    pairs: list[Floats]
+    pair_codes: Codes
 
 
 class PurchaseModel(PurchaseEstimator):
@@ -46,20 +63,19 @@ class PurchaseModel(PurchaseEstimator):
         """Work out the probability that each customer is still one, now or in some weeks."""
         self._learned()
         weeks = _weeks(weeks_from_now)
-        distinct, codes = self._distinct_histories(history)
+        distinct = self.distinct(history)
         alive = self._alive(distinct)
         if weeks > 0:
-            alive = alive * self._per_distinct(
-                distinct, lambda params, x, age: self.formulas.stays(params, x, age, weeks)
-            )
-        return np.asarray(alive[codes])
+            alive = alive * self.formulas.stays(*self._pairs(distinct), weeks)[distinct.pair_codes]
+        return np.asarray(alive[distinct.codes])
 
     def expected_purchases(self, weeks_ahead: float, history: Any) -> Floats:
         """Work out the purchases expected of each customer within the coming weeks."""
         self._learned()
         weeks = _weeks(weeks_ahead)
-        distinct, codes = self._distinct_histories(history)
-        return np.asarray((self._expected_if_alive(distinct, weeks) * self._alive(distinct))[codes])
+        distinct = self.distinct(history)
+        if_alive = self.formulas.expected_if_alive(*self._pairs(distinct), weeks)
+        return np.asarray((if_alive[distinct.pair_codes] * self._alive(distinct))[distinct.codes])
 
     def discounted_purchases(self, weeks_ahead: float, history: Any, *, discount_rate_per_year: float = 0.10) -> Floats:
         """Work out expected purchases, each discounted to today from the moment it is expected.
@@ -73,15 +89,15 @@ class PurchaseModel(PurchaseEstimator):
         self._learned()
         force = _force(discount_rate_per_year)
         weeks = weeks_ahead if weeks_ahead == np.inf else _weeks(weeks_ahead)
-        distinct, codes = self._distinct_histories(history)
-        if_alive = self._discounted_if_alive(distinct, weeks, force)
+        distinct = self.distinct(history)
+        if_alive = self._discounted_on(self._pairs(distinct), weeks, force)
         if np.isinf(if_alive).any():
             raise DataError(
                 "purchases of an infinite time must be discounted, for they have no finite sum",
                 got=f"a discount rate of {discount_rate_per_year}",
                 hint="a rate above 0, or finitely many weeks",
             )
-        return np.asarray((if_alive * self._alive(distinct))[codes])
+        return np.asarray((if_alive[distinct.pair_codes] * self._alive(distinct))[distinct.codes])
 
     def outlook(
         self, history: Any, *, horizon_weeks: float = 52, years: int = 3, discount_rate_per_year: float = 0.10
@@ -95,19 +111,20 @@ class PurchaseModel(PurchaseEstimator):
         """
         self._learned()
         force, horizon = _force(discount_rate_per_year), _weeks(horizon_weeks)
-        distinct, codes = self._distinct_histories(history)
-        ends = [self._discounted_if_alive(distinct, year * WEEKS_PER_YEAR, force) for year in range(1, years + 1)]
-        starts = [np.zeros(distinct.num_rows), *ends[:-1]]
+        distinct = self.distinct(history)
+        pairs = self._pairs(distinct)
+        ends = [self._discounted_on(pairs, year * WEEKS_PER_YEAR, force) for year in range(1, years + 1)]
+        starts = [np.zeros(len(pairs[1])), *ends[:-1]]
         if_alive = {
-            "expected_purchases": self._expected_if_alive(distinct, horizon),
-            "discounted_purchases": self._discounted_if_alive(distinct, horizon, force),
+            "expected_purchases": self.formulas.expected_if_alive(*pairs, horizon),
+            "discounted_purchases": self._discounted_on(pairs, horizon, force),
             **{f"discounted_year_{year + 1}": ends[year] - starts[year] for year in range(years)},
-            "discounted_all_years": self._discounted_if_alive(distinct, np.inf, force),
+            "discounted_all_years": self._discounted_on(pairs, np.inf, force),
         }
         alive = self._alive(distinct)
         with np.errstate(invalid="ignore"):  # who is surely gone, times infinity
-            answers = {name: values * alive for name, values in if_alive.items()}
-        return {name: values[codes] for name, values in {"probability_alive": alive, **answers}.items()}
+            answers = {name: values[distinct.pair_codes] * alive for name, values in if_alive.items()}
+        return {name: values[distinct.codes] for name, values in {"probability_alive": alive, **answers}.items()}
 
     def expected_purchases_new(self, weeks: Any, *, covariates: Any = None) -> Floats:
         """Work out the repeat purchases expected of a new customer within the weeks after the first.
@@ -191,39 +208,35 @@ class PurchaseModel(PurchaseEstimator):
             return self._params_of(as_frame(covariates))
         return np.array(list(self._learned().values()))[:, None]
 
-    def _distinct_histories(self, history: Any) -> tuple[pa.Table, Codes]:
-        """Keep each distinct history once, and say which of them each customer has."""
+    def distinct(self, history: Any) -> DistinctHistories:
+        """Find the distinct rows of a history; all that reads a history takes them too, and is then quicker.
+
+        They serve any model with the same covariates, such as this one with other parameters.
+        """
+        if isinstance(history, DistinctHistories):
+            return history
         frame = as_frame(history)
         check_origin(self.origin_, origin_of(frame))
-        names = self._covariate_names()
-        columns, codes = distinct_codes([*read_purchases(frame), *read_covariates(frame, names)])
-        values = [column.per_row() for column in columns]
-        return pa.table(dict(zip([*HISTORY_COLUMNS, *names], values, strict=True))), codes
+        columns, codes = distinct_codes([*read_purchases(frame), *read_covariates(frame, self._covariate_names())])
+        x, t_x, age, *values = (column.per_row() for column in columns)
+        pairs, pair_codes = distinct_codes([x, age, *values])
+        return DistinctHistories(x, t_x, age, tuple(values), codes, [pair.per_row() for pair in pairs], pair_codes)
 
-    def _alive(self, distinct: pa.Table) -> Floats:
-        x, t_x, age = read_purchases(distinct)
-        odds = self.formulas.log_dead_odds(self._params_of(distinct), x, t_x, age)
+    def _alive(self, distinct: DistinctHistories) -> Floats:
+        params = self._params_of_cells(np.array(distinct.covariates))
+        odds = self.formulas.log_dead_odds(params, distinct.x, distinct.t_x, distinct.age)
         return np.asarray(np.exp(-np.logaddexp(0.0, odds)), dtype=np.float64)
 
-    def _expected_if_alive(self, distinct: pa.Table, weeks: float) -> Floats:
-        return self._per_distinct(
-            distinct, lambda params, x, age: self.formulas.expected_if_alive(params, x, age, weeks)
-        )
+    def _pairs(self, distinct: DistinctHistories) -> _Pairs:
+        """Parameters, x and T of the distinct combinations of x, T and covariates: all that who is alive differs by."""
+        x, age, *values = distinct.pairs
+        return self._params_of_cells(np.array(values)), x, age
 
-    def _discounted_if_alive(self, distinct: pa.Table, weeks: float, force: float) -> Floats:
+    def _discounted_on(self, pairs: _Pairs, weeks: float, force: float) -> Floats:
         if weeks == np.inf and force <= 0:
-            for_ever = self._per_distinct(distinct, self.formulas.expected_for_ever_if_alive)
-            return for_ever if force == 0 else np.full(distinct.num_rows, np.inf)
-        return self._per_distinct(
-            distinct, lambda params, x, age: self.formulas.discounted_if_alive(params, x, age, weeks, force)
-        )
-
-    def _per_distinct(self, frame: Any, formula: Callable[[Floats, Floats, Floats], Floats]) -> Floats:
-        """Work out a formula of x, T and covariates once per distinct combination."""
-        x, _, age = read_purchases(frame)
-        columns, codes = distinct_codes([x, age, *read_covariates(frame, self._covariate_names())])
-        xs, ages, *values = (column.per_row() for column in columns)
-        return formula(self._params_of_cells(np.array(values)), xs, ages)[codes]
+            for_ever = self.formulas.expected_for_ever_if_alive(*pairs)
+            return for_ever if force == 0 else np.full(len(pairs[1]), np.inf)
+        return self.formulas.discounted_if_alive(*pairs, weeks, force)
 
 
 def _weeks(weeks_ahead: float) -> float:

@@ -18,7 +18,7 @@ from c360ml.customer_value.compression import Histories, add_up
 from c360ml.customer_value.estimation import LikelihoodModel
 from c360ml.customer_value.fitting import Models, read_purchase_model
 from c360ml.customer_value.gamma_gamma import GammaGamma
-from c360ml.customer_value.purchase_model import PurchaseModel
+from c360ml.customer_value.purchase_model import DistinctHistories, PurchaseModel
 
 Codes = NDArray[np.int64]
 _MOST = 3.0
@@ -51,10 +51,17 @@ class SavedModels:
         factor = float(content["margin"]) * float(content["recalibration"])
         return cls(models, content["horizon_weeks"], content["discount_rate_per_year"], factor)
 
-    def project(self, history: Any) -> Floats:
-        """Work out the projected value of each customer of a history; 0 where no amount is known."""
+    def project(self, history: Any, distinct: DistinctHistories | None = None) -> Floats:
+        """Work out the projected value of each customer of a history; 0 where no amount is known.
+
+        Args:
+            history: purchase histories.
+            distinct: their distinct rows, if these were found before.
+        """
         discounted = self.models.purchases.discounted_purchases(
-            self.horizon_weeks, history, discount_rate_per_year=self.discount_rate_per_year
+            self.horizon_weeks,
+            history if distinct is None else distinct,
+            discount_rate_per_year=self.discount_rate_per_year,
         )
         value = self.models.expected_spend(history) * discounted * self.factor
         return np.where(np.isfinite(value), value, 0.0)

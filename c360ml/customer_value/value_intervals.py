@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 from c360ml.customer_value.columns import Codes, Floats, read_numbers
 from c360ml.customer_value.doubtful_histories import HISTORY, DoubtfulHistories
+from c360ml.customer_value.model_display import IntervalsDisplay
+from c360ml.customer_value.purchase_model import DistinctHistories
 from c360ml.customer_value.saved_models import SavedModels
 
 LEVEL = 0.90
@@ -27,7 +29,7 @@ Draws = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ValueIntervals:
+class ValueIntervals(IntervalsDisplay):
     """What the draws say: of customers in the order of `customers`, and of the total.
 
     `totals` has the total of each draw under both doubts, `totals_by_parameters` and `totals_by_identity` under one.
@@ -44,6 +46,22 @@ class ValueIntervals:
     totals_by_identity: Floats
     worth: Floats
     projected: Floats
+
+
+@dataclass(frozen=True)
+class _Histories:
+    """Histories to be valued with many parameters."""
+
+    table: pa.Table
+    distinct: DistinctHistories
+
+    @classmethod
+    def of(cls, models: SavedModels, table: pa.Table) -> _Histories:
+        kept = table.select(list(HISTORY))
+        return cls(kept, models.models.purchases.distinct(kept))
+
+    def projected(self, models: SavedModels) -> Floats:
+        return models.project(self.table, self.distinct)
 
 
 @dataclass(frozen=True)
@@ -76,9 +94,12 @@ def value_intervals(
     noise = models.noise(draws, np.random.default_rng([seed, 7]))
     shift = _shift(models, customers, people, doubtful, draws)
     parameters = _Parameters(noise, shift)
-    known = customers.select(list(HISTORY))
-    fitted = models.project(known)
-    sets = np.zeros(1) if doubtful is None else models.project(doubtful.history.select(list(HISTORY)))
+    known = _Histories.of(models, customers)
+    held = None if doubtful is None else _Histories.of(models, doubtful.history)
+    fitted = known.projected(models)
+    sets = np.zeros(1) if held is None else held.projected(models)
+    surely = np.ones(len(names), dtype=bool)
+    surely[people.rows_of_buyers] = False
     value = np.zeros(len(people.names))
     value[: len(names)] = fitted
 
@@ -87,14 +108,17 @@ def value_intervals(
     totals = np.zeros((3, draws))
     for draw in range(draws):
         moved = parameters.of(models, draw)
-        certain = moved.project(known)
+        certain = known.projected(moved)
         by_parameters[draw] = certain
         both[draw, : len(names)] = certain
-        sure = np.delete(certain, people.rows_of_buyers), np.delete(fitted, people.rows_of_buyers)
         drawn = people.sets_with_purchases(doubtful, draw)
-        of_sets = _on_rows(moved, doubtful, drawn)
-        both[draw, people.rows] = people.pick(of_sets, drawn, draw)
-        totals[:, draw] = sure[0].sum() + of_sets.sum(), certain.sum(), sure[1].sum() + sets[drawn].sum()
+        of_sets = np.zeros(1) if held is None else held.projected(moved)
+        both[draw, people.rows] = people.pick(of_sets, draw)
+        totals[:, draw] = (
+            certain[surely].sum() + of_sets[drawn].sum(),
+            certain.sum(),
+            fitted[surely].sum() + sets[drawn].sum(),
+        )
     identity = _by_identity(people, sets, draws)
     lower, upper = _bounds(both)
     past = np.zeros(1) if doubtful is None else read_numbers(doubtful.history, ["total_spend"])[0]
@@ -147,13 +171,12 @@ class _People:
         rows = doubtful.row_of_set()[doubtful.sets_of_draw(draw)]
         return rows[rows >= 0]
 
-    def pick(self, of_sets: Floats, drawn: Codes, draw: int) -> Floats:
-        """Value of each customer in doubt, from those of the draw's sets."""
+    def pick(self, of_sets: Floats, draw: int) -> Floats:
+        """Value of each customer in doubt, from those of all sets."""
         if not len(self.rows):
             return np.zeros(0)
         held = self.held[:, draw]
-        place = np.minimum(np.searchsorted(drawn, held), len(drawn) - 1)
-        return np.where(held >= 0, of_sets[place], 0.0)
+        return np.where(held >= 0, of_sets[held], 0.0)
 
 
 def _shift(
@@ -167,12 +190,6 @@ def _shift(
     number = np.repeat(np.arange(draws), [len(rows) for rows in drawn])
     before = customers.select(list(HISTORY)).take(np.sort(people.rows_of_buyers))
     return models.shifts(before, after.append_column("draw", pa.array(number)), draws)
-
-
-def _on_rows(models: SavedModels, doubtful: DoubtfulHistories | None, rows: Codes) -> Floats:
-    if doubtful is None or not len(rows):
-        return np.zeros(0)
-    return models.project(doubtful.history.select(list(HISTORY)).take(rows))
 
 
 def _by_identity(people: _People, sets: Floats, draws: int) -> Floats:

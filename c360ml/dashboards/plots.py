@@ -153,6 +153,9 @@ def plot_campaign_funnel(results: Any) -> Any:
 
     Args:
         results: table of `campaign_results` or `gold.campaign_results`.
+
+    Raises:
+        DataError: no campaign was sent.
     """
     table = as_frame(results)
     rows: list[dict[str, Any]] = table.to_pylist() if isinstance(table, pa.Table) else table.to_dict("records")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from c360ml import tables
 from c360ml.dashboards.campaign_results import campaigns_section
+from c360ml.dashboards.drift_page import drift_section
 from c360ml.dashboards.formats import count, measure, ratio, share
 from c360ml.dashboards.incoming import incoming_section
 from c360ml.dashboards.level_weights import level_weights
@@ -20,6 +21,7 @@ from c360ml.dashboards.worth import Terms, worth_section
 if TYPE_CHECKING:
     from c360ml.lakehouse import Lakehouse
     from c360ml.pipeline import RunResult
+    from c360ml.tracking import Drift
 
 REPORT_FILE = "report.html"
 LINKAGE_FILE = "models/linkage.json"
@@ -27,12 +29,13 @@ SEGMENTS_FILE = "models/segments.json"
 VALUE_FILE = "models/customer_value.json"
 
 
-def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
+def write_run_report(lake: Lakehouse, result: RunResult, *, drift: Drift | None = None) -> Path:
     """Write `report.html` into the project: what came in, who the customers are, what they are worth.
 
     Args:
         lake: the project's open lakehouse.
         result: what the run said of itself.
+        drift: the run against the champion's; without it the report does not tell.
     """
     lake.say("writing the report")
     for table in tables.ALL:
@@ -55,6 +58,7 @@ def write_run_report(lake: Lakehouse, result: RunResult) -> Path:
                 config.campaigns.conversion_window_days,
                 config.campaigns.attribution,
             ),
+            *(() if drift is None else (drift_section(drift),)),
             provenance_section(lake, result),
         ),
     )

@@ -1,5 +1,6 @@
 """4. Identity: clusters become customers with IDs that last, households and golden records."""
 
+from c360ml.identity.append import append_identities
 from c360ml.identity.golden_rules import RULES, Survivorship
 from c360ml.identity.identify import identify
 from c360ml.identity.inbox import clear_inbox, forget_upserts, inbox_records, write_inbox
@@ -12,6 +13,7 @@ __all__ = [
     "IdentityStore",
     "Resolution",
     "Survivorship",
+    "append_identities",
     "build_index",
     "clear_inbox",
     "forget_upserts",

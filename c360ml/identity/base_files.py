@@ -3,7 +3,8 @@
 - `keys.u64`, `positions.u32`: block keys in order, and beside each the position of a record that has it;
 - `records.jsonl`, `customers.jsonl`, `terms.jsonl` (what the model's statistics say of a value): one JSON array a
   line, in the order of its first item; `*.u64` tells where each line begins;
-- `about.json`: what the arrays hold, the model, the country, and the size of every file.
+- `about.json`: what the arrays hold, the model, the country, the versions of the tables that it was built from, and
+  the size of every file.
 
 A record's columns lie side by side, unlike in a columnar file, for a lookup reads some hundred records that lie
 anywhere: one page of memory each, and one call of a JSON parser for all. Mapped pages belong to the operating
@@ -25,6 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from c360ml.errors import ModelError
+from c360ml.lakehouse import sync_folder
 
 BASE_FORMAT = 3
 ABOUT = "about.json"
@@ -69,15 +71,6 @@ def write_about(folder: Path, about: Mapping[str, Any]) -> None:
         json.dump({"format": BASE_FORMAT, **about, "sizes": sizes}, file, indent=1)
         _to_disk(file)
     sync_folder(folder)
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names of a folder's files survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _to_disk(*files: Any) -> None:

@@ -26,7 +26,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from c360ml import tables
-from c360ml.identity.master_ids import HEIRS, KEPT_MASTERS, uuid7_of_hex
+from c360ml.identity.master_ids import HEIRS, KEPT_MASTERS, MASTER_RECORDS, uuid7_of_hex
 from c360ml.lakehouse import Lakehouse
 
 HUB_SIZE = 12
@@ -37,12 +37,27 @@ HOUSEHOLD_MEMBERS = "household_members"
 """Temporary table: master_id, household_id."""
 
 
+EVERYBODY = """
+    select master_id, surname_choice.surname as surname, unnest(address_choice), true as at_stake
+    from golden_choices
+"""
+"""The people of a run that looks at all of them, see `households`."""
+
+
 @contextmanager
-def households(lake: Lakehouse) -> Iterator[str]:
-    """Keep `household_members`, in a `with` block of `lasting_master_ids` and `golden_choices`."""
+def households(lake: Lakehouse, people: str = EVERYBODY, owners: str = MASTER_RECORDS) -> Iterator[str]:
+    """Keep `household_members`, in a `with` block of `lasting_master_ids` and `golden_choices`.
+
+    Args:
+        lake: the lakehouse; `silver.records` and `silver.links` must be open.
+        people: SQL of `master_id, surname, street_number, street, unit, postcode, at_stake`: all whose household is
+            `at_stake`, and all who share a home, a number or a link with one of them.
+        owners: name of a table `record_id, master_id` with all records of these people.
+    """
     limits = {"hub_size": HUB_SIZE, "household_probability": HOUSEHOLD_PROBABILITY}
-    with lake.scratch("people", _PEOPLE):
-        edges = lake.sql(_EDGES, limits).to_arrow_table()
+    numbered = f"select *, row_number() over (order by master_id) - 1 as person from ({people})"
+    with lake.scratch("people", numbered):
+        edges = lake.sql(EDGES.format(owners=owners), limits).to_arrow_table()
         heads = eldest_of_component(
             lake.one("select count(*) from people"),
             edges.column("person_l").to_numpy(),
@@ -80,16 +95,7 @@ def eldest_of_component(
     return first[component]
 
 
-_PEOPLE = """
-    select
-        master_id,
-        row_number() over (order by master_id) - 1 as person,
-        surname_choice.surname as surname,
-        unnest(address_choice)
-    from golden_choices
-"""
-
-_EDGES = """
+EDGES = """
     with homes as (
         select
             person,
@@ -107,7 +113,7 @@ _EDGES = """
     numbers as (
         select distinct people.person, people.surname, people.postcode, records.phone
         from silver.records as records
-        join master_records using (record_id)
+        join {owners} using (record_id)
         join people using (master_id)
         where records.phone is not null and people.surname is not null and people.postcode is not null
     ),
@@ -128,8 +134,8 @@ _EDGES = """
             least(l.person, r.person) as person_l,
             greatest(l.person, r.person) as person_r
         from silver.links as links
-        join master_records as records_l on records_l.record_id = links.record_id_l
-        join master_records as records_r on records_r.record_id = links.record_id_r
+        join {owners} as records_l on records_l.record_id = links.record_id_l
+        join {owners} as records_r on records_r.record_id = links.record_id_r
         join people as l on l.master_id = records_l.master_id
         join people as r on r.master_id = records_r.master_id
         where links.household_probability >= $household_probability
@@ -146,18 +152,28 @@ _EDGES = """
         from household_links
         semi join linked_people as l on l.person = person_l
         semi join linked_people as r on r.person = person_r
+    ),
+    edges as (
+        select person_l, person_r from same_address
+        union all
+        select person_l, person_r from same_line
+        union all
+        select person_l, person_r from same_household
     )
-    select person_l, person_r from same_address
-    union all
-    select person_l, person_r from same_line
-    union all
-    select person_l, person_r from same_household
+    select person_l, person_r
+    from edges
+    semi join (from people where at_stake) as l on l.person = person_l
+    semi join (from people where at_stake) as r on r.person = person_r
 """
+
+HOUSEHOLD_RULES = (EDGES, HUB_SIZE, HOUSEHOLD_PROBABILITY)
+"""All that decides who shares a household."""
 
 _GROUPS = """
     select members.master_id, heads.head
     from household_heads as heads
     join people as members on members.person = heads.person
+    where members.at_stake
 """
 
 
@@ -204,7 +220,9 @@ _NEW_HOMES = f"""
 
 
 def _avoid_ids_in_use(lake: Lakehouse) -> None:
-    taken = "household_id in (select household_id from homes_before)"
+    if lake.version(tables.IDENTITIES) is None:
+        return
+    taken = f"household_id in (select household_id from {lake.open(tables.IDENTITIES)})"
     attempt = 0
     while lake.one(f"select count(*) from new_homes where {taken}"):
         attempt += 1

@@ -9,6 +9,7 @@ from typing import Any
 from c360ml import tables
 from c360ml.errors import DataError
 from c360ml.identity.ledger import as_moment, as_of_sql, history_sql, valid_events
+from c360ml.identity.story_display import StoryDisplay
 from c360ml.identity.tombstones import is_forgotten
 from c360ml.lakehouse import Lakehouse
 
@@ -26,7 +27,7 @@ class StoryEvent:
 
 
 @dataclass(frozen=True)
-class IdStory:
+class IdStory(StoryDisplay):
     """The story of an ID or a record: `state` says in a sentence what it is now.
 
     `living_id` is the living master ID it leads to, `records` are that customer's records.

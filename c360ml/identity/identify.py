@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.errors import TableError
 from c360ml.identity.change_events import CHANGED_RECORDS, EVENTS, Circumstances, identity_events
-from c360ml.identity.golden import golden_changes_sql, golden_choices, golden_sql, provenance_sql
+from c360ml.identity.golden import (
+    choices_sql,
+    golden_changes_sql,
+    golden_choices,
+    golden_sql,
+    provenance_sql,
+    runners_up_sql,
+)
 from c360ml.identity.golden_rules import Survivorship, chosen_rules
-from c360ml.identity.households import households
+from c360ml.identity.households import HOUSEHOLD_RULES, households
 from c360ml.identity.ledger import (
     append_events,
     append_golden_changes,
@@ -26,6 +34,12 @@ from c360ml.identity.redirects import write_redirects
 from c360ml.lakehouse import Lakehouse
 from c360ml.linkage import online
 from c360ml.linkage.step import MODEL_FILE
+from c360ml.table_changes import digest_of, note_inputs, versions_of
+
+READS = (tables.RECORDS, tables.LINKS, tables.CLUSTERS)
+"""Tables that decide who is who."""
+WRITES = (tables.GOLDEN_RECORDS, tables.GOLDEN_PROVENANCE, tables.IDENTITIES)
+"""Tables that say who is who, in the order in which they are written."""
 
 
 def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -52,27 +66,58 @@ def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
     >>> lake.rows("select event, records, reason from silver.identity_ledger")
     [('created', 1, 'first run')]
     """
-    _check_clusters(lake)
-    rules, moment = chosen_rules(config.golden.model_dump()), next_moment(lake)
-    model = lake.read_json(MODEL_FILE)
-    digest = online.model_digest(model) if model else None
+    check_clusters(lake)
+    rules, read = chosen_rules(config.golden.model_dump()), versions_of(lake, READS)
     lake.say("finding the master IDs of the previous run")
     with lasting_master_ids(lake) as became_of_ids:
         lake.say("choosing golden values")
         with golden_choices(lake, config.sources, rules):
             lake.say("finding households")
-            with households(lake), identity_events(lake, circumstances_of(lake, config, digest)):
-                lake.say("writing what changed to the ledger")
-                changes = _changes(lake)
-                append_events(lake, EVENTS, moment, digest)
-                append_history(lake, _history_rows(lake), moment)
-                changes["golden_values"] = _append_golden_changes(lake, rules, moment, digest)
-                lake.say("writing identities and golden records")
-                lake.write(tables.GOLDEN_RECORDS, golden_sql(rules))
-                lake.write(tables.GOLDEN_PROVENANCE, provenance_sql(rules))
-                lake.write(tables.IDENTITIES, _IDENTITIES)
+            with households(lake):
+                changes = write_customers(lake, config, rules)
     write_redirects(lake)
-    return _counts(lake) | became_of_ids | {"changes": changes}
+    note_inputs(lake, tables.IDENTITY_INPUTS, rules=rules_digest(config, rules), read=read, wrote=WRITES)
+    return customer_counts(lake) | became_of_ids | {"changes": changes}
+
+
+def rules_digest(config: Config, rules: tuple[Survivorship, ...]) -> str:
+    """Digest of all that decides identities and golden records, but for the tables that are read."""
+    trusts = [(source.name, source.trust) for source in config.sources]
+    queries = (choices_sql(rules), runners_up_sql(rules), golden_sql(rules), provenance_sql(rules))
+    return digest_of(rules, trusts, queries, HOUSEHOLD_RULES)
+
+
+def write_customers(
+    lake: Lakehouse, config: Config, rules: tuple[Survivorship, ...], kept: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Write ledger, history, golden records, provenance and identities; returns what changed.
+
+    Args:
+        lake: the lakehouse, in `with` blocks of `lasting_master_ids`, `golden_choices` and `households`.
+        config: the config.
+        rules: rules of golden records.
+        kept: by a table's path, SQL of the rows that stay beside those of the customers at hand.
+    """
+    changes = note_changes(lake, config, rules)
+    lake.say("writing identities and golden records")
+    queries = (golden_sql(rules), provenance_sql(rules), IDENTITIES_SQL)
+    for table, query in zip(WRITES, queries, strict=True):
+        stays = f" union all by name ({kept[table.path]})" if table.path in kept else ""
+        lake.write(table, f"({query}){stays}")
+    return changes
+
+
+def note_changes(lake: Lakehouse, config: Config, rules: tuple[Survivorship, ...]) -> dict[str, Any]:
+    """Write ledger and history, in `with` blocks as `write_customers`; returns what changed."""
+    moment, model = next_moment(lake), lake.read_json(MODEL_FILE)
+    digest = online.model_digest(model) if model else None
+    with identity_events(lake, circumstances_of(lake, config, digest)):
+        lake.say("writing what changed to the ledger")
+        changes = _changes(lake)
+        append_events(lake, EVENTS, moment, digest)
+        append_history(lake, _history_rows(lake), moment)
+        changes["golden_values"] = _append_golden_changes(lake, rules, moment, digest)
+    return changes
 
 
 def circumstances_of(lake: Lakehouse, config: Config, model_digest: str | None) -> Circumstances:
@@ -121,12 +166,9 @@ def _golden_changes(lake: Lakehouse, rules: tuple[Survivorship, ...]) -> Iterato
 
 def _changes(lake: Lakehouse) -> dict[str, Any]:
     """How many records that were known before are with another customer now, and the reasons."""
-    known, moved = lake.rows(f"""
-        select
-            (select count(*) from previous_masters where living),
-            count(*) filter (where living and new_id is not null)
-        from {CHANGED_RECORDS}
-    """)[0]
+    stood = lake.version(tables.IDENTITIES) is not None
+    known = lake.one(f"select count(*) from {lake.open(tables.IDENTITIES)}") if stood else 0
+    moved = lake.one(f"select count(*) filter (where living and new_id is not null) from {CHANGED_RECORDS}")
     counted = lake.rows(f"select event, reason, count(*) from {EVENTS} group by all order by all")
     events: dict[str, dict[str, int]] = {}
     for event, reason, number in counted:
@@ -139,7 +181,12 @@ def _changes(lake: Lakehouse) -> dict[str, Any]:
     }
 
 
-def _check_clusters(lake: Lakehouse) -> None:
+def check_clusters(lake: Lakehouse) -> None:
+    """Check that silver.clusters holds each record of silver.records once.
+
+    Raises:
+        TableError: it does not.
+    """
     repeated, unclustered, unknown = lake.rows("""
         select
             (select count(*) - count(distinct record_id) from silver.clusters),
@@ -154,14 +201,15 @@ def _check_clusters(lake: Lakehouse) -> None:
         )
 
 
-_IDENTITIES = """
+IDENTITIES_SQL = """
     select record_id, master_id, household_id, cohesion
     from master_records
     join household_members using (master_id)
 """
 
 
-def _counts(lake: Lakehouse) -> dict[str, Any]:
+def customer_counts(lake: Lakehouse) -> dict[str, Any]:
+    """Count customers, their records and their households."""
     customers, records, largest_cluster, households_, largest_household = lake.rows("""
         with customers as (
             select household_id, count(*) as members, sum(records) as records, max(records) as largest

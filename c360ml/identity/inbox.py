@@ -1,7 +1,8 @@
 """Upserted records on their way into the lakehouse: kept in the store until a run has landed them.
 
 A run reads them with `write_inbox`, which leaves files like those of any source, lands these, and calls
-`clear_inbox` before it builds the next index. What is upserted meanwhile has a later sequence and stays.
+`clear_inbox` when it has published its tables, just before the next index is put in place. What is upserted meanwhile
+has a later sequence and stays.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from c360ml.config import INBOX_FOLDER
-from c360ml.identity.base_files import sync_folder
 from c360ml.identity.store_delta import Delta, delta_path
+from c360ml.lakehouse import sync_folder
 
 
 def inbox_records(folder: str | Path, *, after: int = 0) -> list[dict[str, Any]]:

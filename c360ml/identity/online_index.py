@@ -4,14 +4,18 @@ A base is a folder `data/index/<digest of the linkage model>-<number>` (see `bas
 whole of the project's tables. It holds personal data, which stays in the project. It becomes the current one in the
 same SQLite transaction that drops what the delta held of records that runs have landed: a reader sees the old base
 with all upserts, or the new base with those that are still in the inbox.
+
+A base that is built in a run becomes the current one when the run publishes its tables. If the run is killed between
+the two, the next store that is opened does it (`finish_publication`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +26,17 @@ from c360ml import tables
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.errors import ModelError, StoreError, TableError
 from c360ml.identity.base_files import (
+    ABOUT,
     CUSTOMERS,
     RECORDS,
     TERMS,
-    sync_folder,
     write_about,
     write_keys,
     write_rows,
 )
-from c360ml.identity.store_delta import INDEX_FOLDER, Delta
+from c360ml.identity.store_delta import INDEX_FOLDER, Delta, delta_path
 from c360ml.identity.store_view import bring_up_to_date
-from c360ml.lakehouse import Lakehouse
+from c360ml.lakehouse import PUBLISHED_FILE, Lakehouse, sync_folder
 from c360ml.linkage import LinkageModel, online
 from c360ml.linkage.blocking import add_block_keys
 from c360ml.linkage.features import build_features
@@ -57,17 +61,19 @@ CUSTOMER_COLUMNS = (
     "value_tier",
 )
 GOLDEN_COLUMNS = tuple(tables.GOLDEN_RECORDS.columns)
+GIVEN = (tables.RECORDS, tables.TERM_STATISTICS, tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.CUSTOMER_360)
+"""The tables that an index is built from."""
 _ROWS_PER_BATCH = 200_000
 _BUILDING = ".building-"
 
 
-def read_model(folder: Path) -> dict[str, Any]:
-    """Read a project's newest linkage model.
+def read_model(folder: Path, *, published: bool = False) -> dict[str, Any]:
+    """Read a project's newest linkage model, or the one that its last finished run published.
 
     Raises:
         ModelError: there is none, or it is no JSON.
     """
-    with Lakehouse(folder) as lake:
+    with Lakehouse(folder, published=published) as lake:
         model = lake.read_json(MODEL_FILE)
     if model is None:
         raise ModelError(f"a project must have {MODEL_FILE}", got=f"none in {folder}", hint="run `c360ml run`")
@@ -77,8 +83,9 @@ def read_model(folder: Path) -> dict[str, Any]:
 def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> Path:
     """Build the online index of a project's customers and make it the current one of its model; returns its folder.
 
-    Upserts that no run has landed yet (see `inbox_records`) stay visible beside it. Older bases of the same model
-    are deleted; who has one open keeps it.
+    In a run it becomes the current one when the run publishes; the first index of a model, which nobody reads yet, is
+    that at once. Upserts that no run has landed yet (see `inbox_records`) stay visible beside it. Older bases of the
+    same model are deleted; who has one open keeps it.
 
     Args:
         lake: the project's lakehouse, after a run.
@@ -92,19 +99,56 @@ def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> P
     content = model if model is not None else read_model(lake.folder)
     root = lake.folder / INDEX_FOLDER
     root.mkdir(parents=True, exist_ok=True)
+    digest = online.model_digest(content)
     with _one_builder(root):
         partial = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=root))
         try:
             _fill(lake, content, partial)
-            folder = _next_place(root, online.model_digest(content))
+            folder = _next_place(root, digest)
             os.replace(partial, folder)
         except BaseException:
             shutil.rmtree(partial)
             raise
         sync_folder(root)
-        _make_current(lake.folder, content, folder)
-        _remove_bases(lake.folder)
+        is_first = digest not in _current_bases(lake.folder)
+        if lake.at_publication(lambda: _make_current(lake.folder, content, folder)) and is_first:
+            _make_current(lake.folder, content, folder)
     return folder
+
+
+def is_indexed(folder: Path) -> bool:
+    """Whether a model of the project has an online index."""
+    return bool(_current_bases(folder))
+
+
+def bases_of(folder: Path, versions: Mapping[str, int]) -> dict[str, str]:
+    """Digest of each model, and the newest of its bases that was built from these versions of the tables."""
+    found: dict[str, tuple[int, str]] = {}
+    for place in sorted((folder / INDEX_FOLDER).glob(f"[!.]*/{ABOUT}")):
+        built_from = json.loads(place.read_text("utf-8")).get("versions")
+        digest, number = _parts(place.parent.name)
+        if built_from == {table.path: versions.get(table.path) for table in GIVEN}:
+            found[digest] = max(found.get(digest, (0, "")), (number, place.parent.name))
+    return {digest: name for digest, (_, name) in sorted(found.items())}
+
+
+def finish_publication(delta: Delta, folder: Path, content: Mapping[str, Any]) -> None:
+    """Put a published base in place where the run that published it was killed before it did."""
+    digest = online.model_digest(content)
+    name = published_index(folder).get(digest)
+    found = delta.base(digest)
+    if name is None or found is None or _parts(name) <= _parts(found[1]):
+        return
+    base = folder / INDEX_FOLDER / name
+    if base.is_dir():
+        bring_up_to_date(delta, content, base)
+
+
+def published_index(folder: Path) -> dict[str, str]:
+    """Name the base of each model that was built from the published tables."""
+    file = folder / PUBLISHED_FILE
+    index: dict[str, str] = json.loads(file.read_text("utf-8"))["index"] if file.is_file() else {}
+    return index
 
 
 def keep_indexes(folder: Path, models: Iterable[Mapping[str, Any]]) -> None:
@@ -121,6 +165,21 @@ def keep_indexes(folder: Path, models: Iterable[Mapping[str, Any]]) -> None:
         _remove_bases(folder)
 
 
+def _current_bases(folder: Path) -> dict[str, str]:
+    if not delta_path(folder).is_file():
+        return {}
+    delta = Delta(folder)
+    try:
+        return delta.bases()
+    finally:
+        delta.close()
+
+
+def _parts(base: str) -> tuple[str, int]:
+    digest, _, number = base.rpartition("-")
+    return digest, int(number)
+
+
 @contextmanager
 def _one_builder(root: Path) -> Iterator[None]:
     try:
@@ -135,7 +194,7 @@ def _one_builder(root: Path) -> Iterator[None]:
 
 
 def _next_place(root: Path, digest: str) -> Path:
-    taken = [int(place.name.rpartition("-")[2]) for place in root.glob(f"{digest}-*")]
+    taken = [_parts(place.name)[1] for place in root.glob(f"{digest}-*")]
     return root / f"{digest}-{max(taken, default=0) + 1}"
 
 
@@ -145,25 +204,25 @@ def _make_current(folder: Path, content: Mapping[str, Any], base: Path) -> None:
         bring_up_to_date(delta, content, base)
     finally:
         delta.close()
+    _remove_bases(folder)
 
 
 def _remove_bases(folder: Path) -> None:
-    """Delete the folders that are no model's current base, also those a killed build left."""
-    delta = Delta(folder)
-    try:
-        current: Collection[str] = delta.bases().values()
-    finally:
-        delta.close()
-    for place in (folder / INDEX_FOLDER).iterdir():
-        if place.is_dir() and place.name not in current:
+    """Delete the bases that are older than their model's current one, and those of models that have none.
+
+    A newer one is left by a run that is at work, or was killed.
+    """
+    current = dict(map(_parts, _current_bases(folder).values()))
+    for place in (folder / INDEX_FOLDER).glob("[!.]*-*/"):
+        digest, number = _parts(place.name)
+        if number < current.get(digest, number + 1):
             shutil.rmtree(place, ignore_errors=True)
 
 
 # ---------------------------------------------------------------------- filling
 def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path) -> None:
     model = LinkageModel.from_dict(dict(content))
-    given = (tables.RECORDS, tables.TERM_STATISTICS, tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.CUSTOMER_360)
-    for table in given:
+    for table in GIVEN:
         lake.open(table)
     # The statistics are the newest model's; for an older one the records tell.
     newest = online.model_digest(lake.read_json(MODEL_FILE) or {}) == online.model_digest(content)
@@ -191,6 +250,7 @@ def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path) -> None:
         "columns": columns,
         "golden_columns": GOLDEN_COLUMNS,
         "customer_columns": CUSTOMER_COLUMNS,
+        "versions": {table.path: lake.version(table) for table in GIVEN},
     }
     write_about(folder, about)
 

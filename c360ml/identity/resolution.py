@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from c360ml.errors import ColumnError, DataError
+from c360ml.identity.resolution_display import ResolutionDisplay
 from c360ml.linkage import online
 from c360ml.standardize.records import ROLES
 
 LONGEST_TEXT = 10_000
+_SOURCE = re.compile(r"[a-z0-9_]+")
 
 
 @dataclass(frozen=True)
-class Resolution:
+class Resolution(ResolutionDisplay):
     """Who a record is: a known customer, or new, with the probability and the reasons of the best pair.
 
     `master_id` is null where a record is new and was not stored. Without a candidate `match_probability` is 0 and
@@ -125,3 +128,22 @@ def checked_text(name: str, value: Any) -> str | None:
             f"{name} must be Unicode text", got="half a surrogate pair", hint="mend its encoding"
         ) from error
     return value.strip() or None
+
+
+def checked_source(source: str | None, source_key: str) -> tuple[str, str]:
+    """Check the source of a record and its key in it, and trim them.
+
+    Raises:
+        DataError: one of them is missing, or no usable text.
+
+    >>> checked_source("crm", " 42 ")
+    ('crm', '42')
+    """
+    texts = checked_text("source", source), checked_text("source_key", source_key)
+    if texts[0] is None or texts[1] is None or not _SOURCE.fullmatch(texts[0]):
+        raise DataError(
+            "an upserted record must have a source of a-z, 0-9 and _, and a source_key",
+            got="none" if None in texts else "other characters in the source",
+            hint='e.g. source="web", source_key="42"',
+        )
+    return texts[0], texts[1]

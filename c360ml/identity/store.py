@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from c360ml.errors import DataError, ModelError, StoreError
+from c360ml.errors import ModelError, StoreError
 from c360ml.identity.base_files import Base
-from c360ml.identity.online_index import read_model
-from c360ml.identity.resolution import Decision, Resolution, checked_record, checked_text, decide
+from c360ml.identity.online_index import finish_publication, read_model
+from c360ml.identity.resolution import Decision, Resolution, checked_record, checked_source, decide
+from c360ml.identity.store_append import answer_table, raw_records
 from c360ml.identity.store_delta import INDEX_FOLDER, Added, Delta
-from c360ml.identity.store_view import KNOWN_BY_KEY, RecordViewer, View
+from c360ml.identity.store_rules import MATCH, NON_MATCH, StoreRules
+from c360ml.identity.store_view import KNOWN_BY_KEY, RecordViewer, View, golden_of
 from c360ml.linkage import online
 
-_SOURCE = re.compile(r"[a-z0-9_]+")
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class IdentityStore:
@@ -39,7 +41,7 @@ class IdentityStore:
     Args:
         folder: the project's folder, after a run.
         writable: open it to upsert; one program at a time may.
-        model: linkage model as JSON; without it the project's newest.
+        model: linkage model as JSON; without it the project's published one.
 
     Raises:
         ModelError: there is no index of the model, or it is damaged.
@@ -48,7 +50,7 @@ class IdentityStore:
 
     def __init__(self, folder: str | Path, *, writable: bool = False, model: Mapping[str, Any] | None = None) -> None:
         self._folder = Path(folder).resolve()
-        content = model if model is not None else read_model(self._folder)
+        content = model if model is not None else read_model(self._folder, published=True)
         self._digest = online.model_digest(content)
         self._lock = threading.RLock()
         self._model: int | None = None
@@ -56,8 +58,10 @@ class IdentityStore:
         self._delta = Delta(self._folder)
         try:
             self._writer = _only_writer(self._folder) if writable else None
+            finish_publication(self._delta, self._folder, content)
             self._base = self._open_base()
             self._viewer = RecordViewer(content, self._base.country)
+            self._rules = StoreRules(self._folder, self._viewer.scorer.model.constraints)
         except BaseException:
             self._release()
             raise
@@ -80,18 +84,29 @@ class IdentityStore:
             self._writer.release()
 
     # ------------------------------------------------------------------ reading
-    def resolve(self, record: Mapping[str, str | None]) -> Resolution:
+    def resolve(
+        self, record: Mapping[str, str | None], *, source: str | None = None, source_key: str | None = None
+    ) -> Resolution:
         """Find the customer of a raw record, given as role = text; the roles are those of `standardize_records`.
+
+        Args:
+            record: role = text.
+            source: name of its source: a record of a source that declares its customers distinct never resolves to a
+                customer whom that source knows already.
+            source_key: its key in the source: what reviewers decided of `source:source_key` is obeyed.
 
         Raises:
             ColumnError: a field is no role.
             DataError: a value is no text, or longer than 10,000 characters.
         """
         given = checked_record(record)
+        if source_key is not None:
+            source, source_key = checked_source(source, source_key)
+        record_id = None if source_key is None else f"{source}:{source_key}"
         with self._lock:
             view = self._viewer.view(given)
             with self._moment():
-                return self._resolution(self._decide(view))
+                return self._resolution(self._decide(view, source, record_id))
 
     def customer(self, master_id: str) -> dict[str, Any] | None:
         """Look up value and segments of a customer; None if the last run knew none of that ID."""
@@ -132,16 +147,55 @@ class IdentityStore:
                 # A run may have put another in its place just now.
                 missing = found[1]
 
-    def _decide(self, view: View, besides: str | None = None) -> Decision:
-        """Decide among all stored records, or all but one."""
+    def _decide(self, view: View, source: str | None = None, besides: str | None = None) -> Decision:
+        """Decide among all stored records, or all but this one, as far as constraints and reviewers allow."""
+        joined = self._reviewed(besides, MATCH) - self._reviewed(besides, NON_MATCH)
+        if joined:
+            return _known_by_key(min(joined))
         positions = self._base.positions(view.block_keys)
         added: list[list[Any]] = []
         if self._model is not None:
             hidden = self._delta.hidden(self._model, positions)
             positions = [position for position in positions if position not in hidden]
             added = self._delta.candidates(self._model, view.block_keys, besides)
-        rows = [row for row in self._base.records.at(positions) if row[0] != besides]
-        return decide(self._viewer.scorer, view.standardized, rows + added)
+        rows = [row for row in self._base.records.at(positions) if row[0] != besides] + added
+        barred = self._barred(source, besides, {row[1] for row in rows})
+        return decide(self._viewer.scorer, view.standardized, [row for row in rows if row[1] not in barred])
+
+    # ------------------------------------------------------------------ rules
+    def _reviewed(self, record_id: str | None, decision: str) -> set[str]:
+        """Customers of the records of which reviewers said this beside a record."""
+        partners = self._rules.partners(record_id)
+        masters = [self._master_of(partner) for partner, said in partners.items() if said == decision]
+        return {master_id for master_id in masters if master_id is not None}
+
+    def _master_of(self, record_id: str) -> str | None:
+        added = self._delta.added(self._model, record_id) if self._model is not None else None
+        if added is not None:
+            return added.master_id
+        position = self._base.records.find(record_id)
+        return None if position is None else str(self._base.records[position][1])
+
+    def _barred(self, source: str | None, record_id: str | None, masters: set[str]) -> set[str]:
+        """Which of these customers a record of a source may not be."""
+        forbidden = self._rules.forbidden(source)
+        barred = {master for master in masters if forbidden and forbidden & self._sources_of(master, record_id)}
+        return barred | (masters & self._reviewed(record_id, NON_MATCH))
+
+    def _sources_of(self, master_id: str, besides: str | None) -> set[str]:
+        """Sources of a customer's records but one; of a record that was replaced only if its source may have others."""
+        position = self._base.customers.find(master_id)
+        sources: set[str] = set()
+        if position is not None:
+            golden = dict(zip(self._base.golden_columns, self._base.customers[position][2], strict=True))
+            sources = set(golden["sources"] or ())
+        gone = [besides] if besides is not None and self._master_of(besides) == master_id else []
+        added = []
+        if self._model is not None:
+            gone += self._delta.hidden_of(self._model, master_id)
+            added = [record.record_id for record in self._delta.added_of(self._model, master_id)]
+        sources -= {source for source in map(_source_of, gone) if self._rules.is_duplicate_free(source)}
+        return sources | {_source_of(record_id) for record_id in added if record_id != besides}
 
     def _resolution(self, decision: Decision, *, is_new: bool | None = None) -> Resolution:
         master_id = decision.master_id
@@ -168,7 +222,7 @@ class IdentityStore:
                 dict(zip(base.customer_columns, customer, strict=True)),
             )
         added = self._delta.added_of(self._model, master_id) if self._model is not None else []
-        return (_golden(master_id, added, base.golden_columns) if added else None), None
+        return (golden_of(master_id, added, base.golden_columns) if added else None), None
 
     # ------------------------------------------------------------------ writing
     def upsert(self, record: Mapping[str, str | None], *, source: str, source_key: str) -> Resolution:
@@ -189,16 +243,48 @@ class IdentityStore:
             ModelError: the project was rebuilt with another model; open the store again.
             StoreError: the store was opened to read only, or cannot be written.
         """
-        if self._writer is None:
-            raise StoreError(
-                "a store that upserts must be writable", got="one opened to read", hint="open it with writable=True"
-            )
+        self._check_writable()
         given = {role: text for role, text in checked_record(record).items() if text is not None}
-        source, source_key = _checked_source(source, source_key)
+        source, source_key = checked_source(source, source_key)
         with self._lock:
             view = self._viewer.view(given)
             with self._moment(write=True):
                 return self._store(given, view, source, source_key)
+
+    def append(self, records: Iterable[Mapping[str, str | None]] | Any, *, source: str) -> pa.Table:
+        """Upsert a batch of records of one source, in their order; all are on disk when this returns, or none is.
+
+        Args:
+            records: mappings, or a table, with `source_key` and roles; at most 10,000.
+            source: name of the source, of a-z, 0-9 and _.
+
+        Returns:
+            `record_id, master_id, is_new, match_probability` of each record, as `upsert` answers it.
+
+        Raises:
+            ColumnError: a field is no role.
+            DataError: it is no batch or too large a one, or a value, the source or a key is no usable text.
+            ModelError: the project was rebuilt with another model; open the store again.
+            StoreError: the store was opened to read only, or cannot be written.
+        """
+        self._check_writable()
+        given = raw_records(records)
+        for record in given:
+            checked_source(source, record.source_key)
+        with self._lock:
+            views = [self._viewer.view(record.fields) for record in given]
+            with self._moment(write=True):
+                answers = [
+                    self._store(record.fields, view, source, record.source_key)
+                    for record, view in zip(given, views, strict=True)
+                ]
+        return answer_table(source, given, answers)
+
+    def _check_writable(self) -> None:
+        if self._writer is None:
+            raise StoreError(
+                "a store that upserts must be writable", got="one opened to read", hint="open it with writable=True"
+            )
 
     def _store(self, given: dict[str, str], view: View, source: str, source_key: str) -> Resolution:
         if self._model is None:
@@ -212,7 +298,10 @@ class IdentityStore:
             return self._again(before)
         stored = self._viewer.stored(view, self._base)
         position = self._base.records.find(record_id)
-        decision = self._kept(before, position, stored) or self._decide(view, besides=record_id)
+        kept = self._kept(before, position, stored)
+        if kept is not None and self._barred(source, record_id, {str(kept.master_id)}):
+            kept = None
+        decision = kept or self._decide(view, source, record_id)
         decision = self._alone(before, position, decision)
         is_new = decision.master_id is None
         master_id = decision.master_id or new_master_id()
@@ -259,7 +348,7 @@ class IdentityStore:
         position = self._base.customers.find(master_id)
         written = 0 if position is None else int(self._base.customers[position][1])
         model = self._model or 0
-        return written - self._delta.hidden_of(model, master_id) + len(self._delta.added_of(model, master_id))
+        return written - len(self._delta.hidden_of(model, master_id)) + len(self._delta.added_of(model, master_id))
 
 
 def new_master_id() -> str:
@@ -282,31 +371,8 @@ def _known_by_key(master_id: str) -> Decision:
     return Decision(master_id, float(str(KNOWN_BY_KEY["match_probability"])))
 
 
-def _golden(master_id: str, records: list[Added], columns: tuple[str, ...]) -> dict[str, Any]:
-    """Golden record of a customer whom no run has seen: of each field the newest value."""
-    golden: dict[str, Any] = dict.fromkeys(columns)
-    for record in records:
-        golden |= {name: value for name, value in record.standardized.items() if name in golden and value is not None}
-    names = (golden.get(name) for name in ("given_name", "middle_name", "surname", "suffix"))
-    full_name = " ".join(name for name in names if name) or golden.get("full_name")
-    known = {
-        "master_id": master_id,
-        "full_name": full_name.title() if full_name else None,
-        "records": len(records),
-        "sources": sorted({record.record_id.partition(":")[0] for record in records}),
-    }
-    return golden | {name: value for name, value in known.items() if name in golden}
-
-
-def _checked_source(source: str, source_key: str) -> tuple[str, str]:
-    texts = checked_text("source", source), checked_text("source_key", source_key)
-    if texts[0] is None or texts[1] is None or not _SOURCE.fullmatch(texts[0]):
-        raise DataError(
-            "an upserted record must have a source of a-z, 0-9 and _, and a source_key",
-            got="none" if None in texts else "other characters in the source",
-            hint='e.g. source="web", source_key="42"',
-        )
-    return texts[0], texts[1]
+def _source_of(record_id: str) -> str:
+    return record_id.partition(":")[0]
 
 
 def _only_writer(folder: Path) -> FileLock:

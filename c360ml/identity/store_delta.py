@@ -213,10 +213,10 @@ class Delta:
         """List the id and sequence of every added record."""
         return self._rows("select record_id, sequence from records where model = ? order by sequence", model)
 
-    def hidden_of(self, model: int, master_id: str) -> int:
-        """Count the records of a customer in the base that were replaced."""
-        row = self._row("select count(*) from hidden where model = ? and master_id = ?", model, master_id)
-        return int(row[0])
+    def hidden_of(self, model: int, master_id: str) -> list[str]:
+        """List the records of a customer in the base that were replaced."""
+        rows = self._rows("select record_id from hidden where model = ? and master_id = ?", model, master_id)
+        return [record_id for (record_id,) in rows]
 
     def _added(self, condition: str, *values: Any) -> list[Added]:
         rows = self._rows(

@@ -113,3 +113,19 @@ def _hide_replaced(delta: Delta, model: int, base: Base) -> None:
         position = base.records.find(record_id)
         if position is not None:
             delta.hide(model, position, record_id, base.records[position][1])
+
+
+def golden_of(master_id: str, records: list[Added], columns: tuple[str, ...]) -> dict[str, Any]:
+    """Golden record of a customer whom no run has seen: of each field the newest value."""
+    golden: dict[str, Any] = dict.fromkeys(columns)
+    for record in records:
+        golden |= {name: value for name, value in record.standardized.items() if name in golden and value is not None}
+    names = (golden.get(name) for name in ("given_name", "middle_name", "surname", "suffix"))
+    full_name = " ".join(name for name in names if name) or golden.get("full_name")
+    known = {
+        "master_id": master_id,
+        "full_name": full_name.title() if full_name else None,
+        "records": len(records),
+        "sources": sorted({record.record_id.partition(":")[0] for record in records}),
+    }
+    return golden | {name: value for name, value in known.items() if name in golden}

@@ -1,9 +1,10 @@
 """Append: new, changed and vanished records into linked ones, with the model as it is.
 
-Only pairs with a new or changed record are compared; only components that they or vanished records touch are clustered
-again. What is compared of a record depends on it and on the model's statistics alone (see `statistics`), a pair counts
-for its two records, and clusters lie within components of pairs above the merge weight: so appending in any order and
-in batches of any size gives the links and clusters that scoring all records at once with the same model gives.
+Only new or changed records are blocked, against the stored block keys of the others; only pairs with one of them are
+compared; only components that they or vanished records touch are clustered again. What is compared of a record depends
+on it and on the model's statistics alone (see `statistics`), a pair counts for its two records, and clusters lie within
+components of pairs above the merge weight: so appending in any order and in batches of any size gives the links and
+clusters that scoring all records at once with the same model gives.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY
+from c360ml.linkage.blocking import MOST_RECORDS_PER_KEY, add_block_keys
 from c360ml.linkage.decisions import read_decisions
 from c360ml.linkage.features import NAMED_FEATURES
 from c360ml.linkage.pair_tables import LEAST_WEIGHT_KEPT
+from c360ml.linkage.stored_keys import stored_keys_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 APPENDED_LINKS = "appended_links"
 APPENDED_CLUSTERS = "appended_clusters"
+APPENDED_RECORDS = "appended_records"
 _NO_LINKS = """
     select null::varchar as record_id_l, null::varchar as record_id_r, null::double as match_weight,
            null::double as match_probability, null::double as household_probability where false
@@ -32,7 +35,7 @@ _NOTHING_DECIDED = "select null::varchar as record_id_l, null::varchar as record
 
 @dataclass(frozen=True)
 class Linked:
-    """Names of the tables that the last linkage left: records seen, links, clusters, the model's statistics."""
+    """Names of the tables that the last linkage left: records seen with their keys, links, clusters, statistics."""
 
     records: str
     links: str
@@ -70,8 +73,18 @@ def content_hashes(con: duckdb.DuckDBPyConnection, records: str) -> str:
     return f"select record_id::varchar as record_id, md5(to_json(row({parts}))::varchar) as content_hash from {records}"
 
 
+def linked_records(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str) -> str:
+    """SQL of what a linkage has seen of each record, when the model has fitted or scored all of them."""
+    return f"""
+        from ({content_hashes(con, records)}) join (select record_id, {stored_keys_sql(model.rules_)} as block_keys
+            from linkage_features) using (record_id)
+    """
+
+
 def append(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> Appended:
-    """Link what changed since; writes the temporary tables `appended_links` and `appended_clusters` of all records.
+    """Link what changed since; writes the temporary tables `appended_links, appended_clusters, appended_records`.
+
+    They hold all links, clusters and records seen, as the tables of `linked` held them.
 
     Args:
         con: connection that holds the tables.
@@ -85,6 +98,7 @@ def append(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, li
     if model.constraints.most_people_per or recalibrated or cut < LEAST_WEIGHT_KEPT:
         # Evidence is withheld by what all clusters hold, or the stored weights do not tell components.
         return _score_all(con, model, records, linked, changes)
+    _block_new(con, model, records, linked)
     pairs, outgrown = _compare_new(con, model, records, linked)
     touched = _find_touched(con, model, linked, cut)
     _cluster_touched(con, model, records, linked)
@@ -93,12 +107,12 @@ def append(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, li
 
 
 def _find_changes(con: duckdb.DuckDBPyConnection, records: str, linked: Linked) -> tuple[int, int, int]:
-    """Write `changed_records`: those that are new or other than they were, and those that are gone."""
+    """Write `records_now` and `changed_records`: those that are new or other than they were, and those gone."""
+    con.execute(f"create or replace temp table records_now as {content_hashes(con, records)}").fetchall()
     con.execute(f"""
         create or replace temp table changed_records as
-        with present as ({content_hashes(con, records)})
         select record_id, present.content_hash is not null as present, linked.content_hash is not null as known
-        from present full join {linked.records} linked using (record_id)
+        from records_now present full join {linked.records} linked using (record_id)
         where present.content_hash is distinct from linked.content_hash
     """).fetchall()
     found: tuple[int, int, int] = con.execute("""
@@ -108,9 +122,55 @@ def _find_changes(con: duckdb.DuckDBPyConnection, records: str, linked: Linked) 
     return found
 
 
+def _block_new(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> None:
+    """Write `changed_keys`, the block keys of new and changed records, and `appended_records`."""
+    # A feature table has at least two records: one that stays makes up for it.
+    con.execute(f"""
+        create or replace temp table blocked_records as
+        select record_id from changed_records where present
+        union select min(record_id) from {linked.records} anti join changed_records using (record_id)
+    """).fetchall()
+    con.execute("create or replace temp table changed_keys (record_id varchar, block_keys bigint[])").fetchall()
+    if _count_blocked(con, records) > 1:
+        model._open("records_to_block", con, linked.statistics)
+        add_block_keys(con, model.blocking_, given=True)
+        con.execute(f"""
+            insert into changed_keys
+            select record_id, {stored_keys_sql(model.rules_)} from linkage_features
+            semi join changed_records using (record_id)
+        """).fetchall()
+    con.execute(f"""
+        create or replace temp table {APPENDED_RECORDS} as
+        with keys as (
+            select record_id, block_keys from {linked.records} anti join changed_records using (record_id)
+            union all
+            from changed_keys
+        )
+        select record_id, content_hash, block_keys from records_now left join keys using (record_id)
+    """).fetchall()
+
+
+def _count_blocked(con: duckdb.DuckDBPyConnection, records: str) -> int:
+    """Show the records named in `blocked_records` as `records_to_block`; returns their number."""
+    con.execute(f"""
+        create or replace temp view records_to_block as
+        select * from {records} semi join blocked_records using (record_id)
+    """).fetchall()
+    return int(con.execute("select count(*) from records_to_block").fetchall()[0][0])
+
+
 def _compare_new(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: str, linked: Linked) -> tuple[int, int]:
-    """Write `new_pairs`: scored pairs of a new or changed record with any other."""
-    model._open(records, con, linked.statistics)
+    """Write `new_pairs`: scored pairs of a new or changed record with any other that shares a block key."""
+    con.execute(f"create or replace temp table new_pairs as {_NO_LINKS}").fetchall()
+    con.execute(f"""
+        create or replace temp table blocked_records as
+        with stored as (select record_id, unnest(block_keys) as k from {APPENDED_RECORDS}),
+        asked as (select distinct unnest(block_keys) as k from changed_keys)
+        select record_id from changed_keys union select record_id from stored semi join asked using (k)
+    """).fetchall()
+    if _count_blocked(con, records) < 2:
+        return 0, 0
+    model._open("records_to_block", con, linked.statistics)
     model._start_engine(given=True)
     rules = [rule.column for rule in model.rules_]
     con.execute("""
@@ -131,7 +191,7 @@ def _compare_new(con: duckdb.DuckDBPyConnection, model: LinkageModel, records: s
     con.execute(f"create or replace temp table new_pairs as {model.pairs_query()}").fetchall()
     pairs = con.execute("select count(*) from candidate_pairs").fetchall()[0][0]
     outgrown = sum(con.execute(_OUTGROWN.format(key=key)).fetchall()[0][0] for key in rules)
-    for table in ("new_features", "new_vectors", "candidate_pairs", "scored_pairs"):
+    for table in ("new_features", "new_vectors", "candidate_pairs", "scored_pairs", "blocked_records"):
         con.execute(f"drop table {table}").fetchall()
     return int(pairs), int(outgrown)
 
@@ -220,5 +280,6 @@ def _score_all(
     model.score(records, con=con, statistics=linked.statistics)
     con.execute(f"create or replace temp table {APPENDED_LINKS} as {model.pairs_query()}").fetchall()
     con.execute(f"create or replace temp table {APPENDED_CLUSTERS} as from {model.cluster_table()}").fetchall()
+    con.execute(f"create or replace temp table {APPENDED_RECORDS} as {linked_records(con, model, records)}").fetchall()
     summary: dict[str, Any] = model.summary()
     return Appended(*changes, summary["candidate_pairs"], summary["records"], 0)

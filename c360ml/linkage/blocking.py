@@ -7,6 +7,7 @@ among the measured rules.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ __all__ = ["BlockedRule", "BlockingRule", "add_block_keys", "candidate_rules", "
 MOST_RECORDS_PER_KEY = 100
 _CHEAP_PAIRS_PER_RECORD = 1
 _WHOLE = 2**32
+IS_ANCHOR = "((hash(rid, 11) >> 32) < $limit)"
+"""SQL that says whether a record is an anchor, see `measure_rules`."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,12 @@ class BlockedRule:
 
 
 def measure_rules(
-    con: duckdb.DuckDBPyConnection, features: Features, *, anchors: int, most_pairs: float
+    con: duckdb.DuckDBPyConnection,
+    features: Features,
+    *,
+    anchors: int,
+    most_pairs: float,
+    agreeing: Mapping[str, float] | None = None,
 ) -> tuple[tuple[BlockedRule, ...], float]:
     """Count the pairs of the candidate rules, and sample them into the table `sampled_agreements`.
 
@@ -81,6 +89,8 @@ def measure_rules(
         features: the feature table.
         anchors: anchors to draw, about.
         most_pairs: rules that find more pairs are not sampled.
+        agreeing: of each part, the share of all pairs that agree on it, if the feature table holds only the records
+            that share a key with an anchor.
 
     Returns:
         The rules, and the share of records that are anchors.
@@ -88,7 +98,8 @@ def measure_rules(
     share = min(1.0, anchors / features.records)
     names = available_parts(features.filled)
     _write_parts(con, names, share)
-    rules = within_chance(candidate_rules(features.filled), _agreeing(con, names, features.records), features.records)
+    agreeing = agreeing or _agreeing(con, names, features.records)
+    rules = within_chance(candidate_rules(features.filled), agreeing, features.records)
     con.execute("create or replace temp table sampled_agreements (rid_l bigint, rid_r bigint, rule integer)").fetchall()
     measured: list[BlockedRule] = []
     cheap: list[frozenset[str]] = []
@@ -111,18 +122,23 @@ def measure_rules(
 
 
 def _write_parts(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], share: float) -> None:
-    """Hash each part once; rules are counted on hashes of hashes."""
+    con.execute(
+        f"create or replace temp table block_parts as {parts_query(names)}", {"limit": anchor_limit(share)}
+    ).fetchall()
+
+
+def anchor_limit(share: float) -> int:
+    """What `parts_query` takes for its parameter `limit`, so that a share of the records are anchors."""
+    return int(share * _WHOLE)
+
+
+def parts_query(names: tuple[str, ...]) -> str:
+    """SQL that hashes each part once; rules are counted on hashes of hashes."""
     parts = ", ".join(
         f"case when ({part(name).sql}) is not null then hash({part(name).sql}) end as {name}" for name in names
     )
     hubs = ", ".join(f"{kind}_hub" for kind in HUB_VALUES)
-    con.execute(
-        f"""
-        create or replace temp table block_parts as
-        select rid, record_id, (hash(rid, 11) >> 32) < $limit as anchor, {hubs}, {parts} from linkage_features
-        """,
-        {"limit": int(share * _WHOLE)},
-    ).fetchall()
+    return f"select rid, record_id, {IS_ANCHOR} as anchor, {hubs}, {parts} from linkage_features"
 
 
 def _agreeing(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], records: int) -> dict[str, float]:
@@ -139,18 +155,31 @@ def _agreeing(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], records: i
 
 def _measure(con: duckdb.DuckDBPyConnection, rule: BlockingRule, share: float) -> BlockedRule:
     """Write the keys of a rule that hold an anchor as `rule_keys`, and count."""
+    return _write_rule_keys(con, rule, part_keys_query(rule), share, records="block_parts")
+
+
+def part_keys_query(rule: BlockingRule) -> str:
+    """SQL of the keys of a rule over `block_parts`: `rid, anchor, k, s, hub`."""
     filled = " and ".join(f"{name} is not null" for name in rule.parts)
     parts = ", ".join(rule.parts)
     split_by = rule.split_by
     split = f"case when {split_by} is not null then hash({parts}, {split_by}, 1) end" if split_by else "null::ubigint"
-    keyed = f"""
-        select rid, anchor, hash({parts}, 0) as k, {split} as s, {_rests_on_hub(rule)} as hub
+    return f"""
+        select rid, anchor, hash({parts}, 0) as k, {split} as s, {rests_on_hub(rule)} as hub
         from block_parts where {filled}
     """
-    return _write_rule_keys(con, rule, keyed, share, records="block_parts")
 
 
-def _rests_on_hub(rule: BlockingRule) -> str:
+def keyed_query(rule: BlockingRule) -> str:
+    """SQL of the keys of a rule over the feature table: `rid, anchor, k, s, hub`; `s` is in place of a hot key."""
+    return f"""
+        select rid, true as anchor, {rule.key} as k, {rule.split_key} as s, {rests_on_hub(rule)} as hub
+        from linkage_features where ({rule.key}) is not null
+    """
+
+
+def rests_on_hub(rule: BlockingRule) -> str:
+    """SQL that says whether the key of a record is a hub value alone."""
     return " or ".join(f"{kind}_hub" for kind in rule.hubs) or "false"
 
 
@@ -221,10 +250,7 @@ def add_block_keys(
             counted.append(each)
             continue
         rule = each.rule
-        keyed = f"""
-            select rid, true as anchor, {rule.key} as k, {rule.split_key} as s, {_rests_on_hub(rule)} as hub
-            from linkage_features where ({rule.key}) is not null
-        """
+        keyed = keyed_query(rule)
         exact = (
             _write_given_keys(con, rule, keyed)
             if given

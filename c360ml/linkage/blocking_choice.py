@@ -8,7 +8,7 @@ rules that later ones made superfluous are dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,12 @@ _RULE_COST_PER_RECORD = 0.05
 
 
 def choose_rules(
-    con: duckdb.DuckDBPyConnection, features: Features, judge: Judge, *, max_pairs: int
+    con: duckdb.DuckDBPyConnection,
+    features: Features,
+    judge: Judge,
+    *,
+    max_pairs: int,
+    agreeing: Mapping[str, float] | None = None,
 ) -> tuple[BlockedRule, ...]:
     """Measure the candidate rules on the feature table and choose among them.
 
@@ -45,6 +50,7 @@ def choose_rules(
         features: the feature table.
         judge: gives sampled pairs a match probability.
         max_pairs: most distinct pairs that the chosen rules may find.
+        agreeing: see `measure_rules`.
 
     Returns:
         Chosen rules in the order of their choice, then the others, those that find most matches first.
@@ -53,7 +59,7 @@ def choose_rules(
         DataError: no rule finds a pair, so nothing can be compared.
     """
     budget = min(max_pairs, max(_LEAST_BUDGET, PAIRS_PER_RECORD * features.records))
-    measured, share = measure_rules(con, features, anchors=ANCHORS, most_pairs=budget)
+    measured, share = measure_rules(con, features, anchors=ANCHORS, most_pairs=budget, agreeing=agreeing)
     con.execute("""
         create or replace temp table sampled_pairs as
         select distinct rid_l, rid_r from sampled_agreements order by rid_l, rid_r

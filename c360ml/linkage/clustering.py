@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from c360ml.errors import DataError
 from c360ml.linkage.cluster_budget import Oversize, fit_budget
 from c360ml.linkage.clusters import average_linkage, joined_components
-from c360ml.linkage.constraints import NumberedConstraints
+from c360ml.linkage.constraints import Constraints, NumberedConstraints
 from c360ml.linkage.features import Features
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Ints = NDArray[np.int64]
 Pairs = tuple[Ints, Ints, NDArray[np.float64]]
 
 _PAIRS_PER_BATCH = 2_000_000
-_SHOWN = 20
+SHOWN = 20
 
 
 class Clustering:
@@ -113,16 +113,8 @@ class Clustering:
         return merges.labels(stop - start)
 
     def _heed_oversize(self) -> None:
-        declared = self._numbered.declared
-        if not self.oversize or declared.oversize == "split":
-            return
-        found = self.oversize_summary()
-        raise DataError(
-            f"a person must have at most {declared.largest_cluster} records, {declared.widest_cluster} links apart",
-            got=f"{len(self.oversize)} larger clusters, e.g. around records {[each['record_id'] for each in found]}",
-            hint="look for a placeholder that passed for a value, raise largest_cluster or widest_cluster, "
-            "or set oversize to split",
-        )
+        if self.oversize and self._numbered.declared.oversize == "stop":
+            raise too_large(self._numbered.declared, len(self.oversize), self.oversize_summary())
 
     def summary(self) -> dict[str, Any]:
         """Counts of what constraints, reviewers and the budget did."""
@@ -142,7 +134,7 @@ class Clustering:
 
     def oversize_summary(self) -> list[dict[str, Any]]:
         """The clusters that were above the budget, largest first, as far as a summary has room."""
-        largest = sorted(self.oversize, key=lambda each: (-each.records, each.record))[:_SHOWN]
+        largest = sorted(self.oversize, key=lambda each: (-each.records, each.record))[:SHOWN]
         ids = self._numbered.record_ids(np.array([each.record for each in largest], dtype=np.int64))
         return [
             {"record_id": record_id, "records": each.records, "width": each.width, "reason": each.reason}
@@ -178,6 +170,16 @@ class Clustering:
         self._con.register(f"{name}_arrow", pa.table(columns))
         self._con.execute(f"create or replace temp table {name} as from {name}_arrow").fetchall()
         self._con.unregister(f"{name}_arrow")
+
+
+def too_large(declared: Constraints, clusters: int, largest: list[dict[str, Any]]) -> DataError:
+    """Say that clusters are above the budget, where the constraints say to stop."""
+    return DataError(
+        f"a person must have at most {declared.largest_cluster} records, {declared.widest_cluster} links apart",
+        got=f"{clusters} larger clusters, e.g. around records {[each['record_id'] for each in largest]}",
+        hint="look for a placeholder that passed for a value, raise largest_cluster or widest_cluster, "
+        "or set oversize to split",
+    )
 
 
 def _no_pairs() -> tuple[NDArray[Any], ...]:

@@ -13,7 +13,7 @@ A null value never counts as one. Reviewed matches are joined first; one that wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -97,6 +97,38 @@ class Constraints:
         return cls(**{**content, **sources})
 
 
+def require_sources(constraints: Constraints, known: Collection[str]) -> None:
+    """Check that the sources that constraints name are among the known.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    unknown = sorted({name for pair in constraints.never for name in pair} - set(known))
+    if unknown:
+        raise ConfigError(
+            "duplicate_free_sources and never_link must name sources of the records",
+            got=unknown,
+            hint=f"choose of {sorted(known)}",
+        )
+
+
+def permitted_pairs(records: int, sizes: Mapping[Any, int], never: Collection[tuple[Any, Any]]) -> float:
+    """Number of pairs of any two records but those of sources that never share a cluster.
+
+    Args:
+        records: number of records.
+        sizes: number of records of each source.
+        never: pairs of sources.
+
+    >>> permitted_pairs(4, {"crm": 3, "web": 1}, [("crm", "crm")])
+    3.0
+    """
+    forbidden = sum(
+        sizes[one] * (sizes[one] - 1) / 2 if one == other else float(sizes[one]) * sizes[other] for one, other in never
+    )
+    return float(records * (records - 1) / 2 - forbidden)
+
+
 class NumberedConstraints:
     """Constraints of one feature table: its sources, identifier values and reviewed pairs as numbers.
 
@@ -173,13 +205,7 @@ class NumberedConstraints:
         Raises:
             ConfigError: a source is not among the records'.
         """
-        unknown = sorted({name for pair in self.declared.never for name in pair} - self._known_sources)
-        if unknown:
-            raise ConfigError(
-                "duplicate_free_sources and never_link must name sources of the records",
-                got=unknown,
-                hint=f"choose of {sorted(self._known_sources)}",
-            )
+        require_sources(self.declared, self._known_sources)
 
     def permit(self, pairs: str) -> str:
         """Leave only pairs in a table `rid_l, rid_r` whose sources may share a cluster; returns its name."""
@@ -203,11 +229,7 @@ class NumberedConstraints:
         """Number of pairs of any two records whose sources may share a cluster."""
         numbers = max((max(pair) for pair in self._never), default=0) + 1
         sizes = np.bincount(self._sources[self._sources >= 0], minlength=numbers)
-        never = sum(
-            sizes[one] * (sizes[one] - 1) / 2 if one == other else float(sizes[one]) * sizes[other]
-            for one, other in self._never
-        )
-        return float(self.records * (self.records - 1) / 2 - never)
+        return permitted_pairs(self.records, dict(enumerate(sizes)), self._never)
 
     def joined(self, members: Ints) -> Ints:
         """Label, per member, of the reviewed group it is in from the start: its least place among the members.

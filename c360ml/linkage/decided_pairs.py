@@ -22,8 +22,8 @@ _OUTERMOST_STRATUM = 5
 
 _DECIDED = """
     with strata as (
-        select {stratum} as stratum, count(*) as pairs
-        from scored_pairs join class_weights using (pattern) group by all
+        select {stratum} as stratum, sum(pairs) as pairs
+        from {counts} join class_weights using (pattern) group by all
     ),
     decided as (
         select class_weight, {stratum} as stratum, decision = 'match' as is_match
@@ -49,7 +49,13 @@ def stratum(weight: str) -> str:
     return f"greatest(-{_OUTERMOST_STRATUM}, least({_OUTERMOST_STRATUM}, floor({weight} / {_BITS_PER_STRATUM})))"
 
 
-def recalibrate(con: duckdb.DuckDBPyConnection, features: Features, decisions: Any) -> Recalibration:
+PATTERN_COUNTS = "(select pattern, count(*) as pairs from scored_pairs group by pattern)"
+"""SQL of how many of the scored pairs have each agreement pattern."""
+
+
+def recalibrate(
+    con: duckdb.DuckDBPyConnection, features: Features, decisions: Any, *, counts: str = PATTERN_COUNTS
+) -> Recalibration:
     """Learn a recalibration from decided pairs; reads `scored_pairs` and `class_weights(pattern, class_weight)`.
 
     Pairs that were never scored are left out, as they have no weight.
@@ -59,9 +65,10 @@ def recalibrate(con: duckdb.DuckDBPyConnection, features: Features, decisions: A
         features: the compared records.
         decisions: file or table as `read_decisions` takes it, or labelled pairs with `is_match`. If it has a column
             `sampled`, only rows are used where that is true.
+        counts: how many pairs have each pattern, if `scored_pairs` are not all of them.
     """
     read_decisions(con, _fair(_worded(_opened(con, decisions)))).create_view("decisions", replace=True)
-    query = _DECIDED.format(features=features.name, stratum=stratum("class_weight"))
+    query = _DECIDED.format(features=features.name, counts=counts, stratum=stratum("class_weight"))
     found = con.execute(query).fetchnumpy()
     importance = importance_of_strata(np.asarray(found["pairs"]), np.asarray(found["decisions"]))
     return Recalibration().fit(np.asarray(found["class_weight"]), np.asarray(found["is_match"]), importance)

@@ -103,11 +103,11 @@ def _write(lake: Lakehouse, doubtful: DoubtfulUnits, drawn: Ints, records: Ints)
     parts = drawn[:, _places(doubtful)[doubtful.unit[records]]]
     table = pa.table(
         {
-            "draw": np.repeat(np.arange(len(drawn), dtype=np.int32), len(records)),
-            "record": np.tile(records + 1, len(drawn)),
-            "part": parts.ravel() + 1,
+            "draw": np.tile(np.arange(len(drawn), dtype=np.int32), len(records)),
+            "record": np.repeat(records + 1, len(drawn)),
+            "part": parts.T.ravel() + 1,
         }
     )
     lake.con.register("drawn_partitions", table)
-    lake.write(tables.DOUBTFUL_PARTITIONS, f"{_WRITE} order by record_id, draw")
+    lake.write(tables.DOUBTFUL_PARTITIONS, f"{_WRITE} order by drawn_partitions.record, draw")
     lake.con.unregister("drawn_partitions")

@@ -3,7 +3,7 @@
 Records that the clustering put together with a mean match weight of `SURE_WEIGHT` or more (probability 0.95) move as
 one unit. Two units are as strong as their pairs are on average, as in the clustering, so that three records of one
 person do not count as three witnesses; a pair that was never scored counts as there. Units joined by pairs of a
-probability above 0.02, directly or through others, are one component; a unit without any is not in doubt.
+probability above 0.05, directly or through others, are one component; a unit without any is not in doubt.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
+
+from c360ml.display import Displayed, Part, facts, table
 
 MEASURED_ON = {
     "pairwise": "pairs of records",
@@ -19,7 +20,7 @@ MEASURED_ON = {
 PARTS = ("precision", "recall", "f1")
 
 
-class Evaluation(dict[str, Any]):
+class Evaluation(dict[str, Any], Displayed):
     """Measures by name, of plain JSON; intervals of 95 % are `intervals[name] = [low, high]`.
 
     >>> found = Evaluation(b3_precision=1.0, b3_recall=0.5, b3_f1=2 / 3, intervals={"b3_f1": [0.6, 0.7]})
@@ -42,13 +43,11 @@ class Evaluation(dict[str, Any]):
             return "-"
         return f"{value:.4f}" + (f" ({interval[0]:.4f} to {interval[1]:.4f})" if interval else "")
 
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in ("measured on", "precision", "recall", "F1"))
-        body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.rows())
+    def _parts(self) -> list[Part]:
         shown = {f"{kind}_{part}" for kind in MEASURED_ON for part in PARTS}
-        single = "".join(
-            f"<li>{escape(name.replace('_', ' '))}: {value if isinstance(value, int) else format(value, '.4f')}</li>"
+        single = {
+            name.replace("_", " "): value
             for name, value in self.items()
             if isinstance(value, int | float) and name not in shown
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><ul>{single}</ul>"
+        }
+        return [table(("measured on", "precision", "recall", "F1"), self.rows()), facts(single)]

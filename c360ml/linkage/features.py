@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,17 @@ DERIVED_LISTS = {
     ),
 }
 """Lists that comparisons read: the named feature that each is made of, and its SQL."""
-_RARITY_OF = ("full_name", "given_name", "surname", "postcode", "city")
-_CONTACTS = ("email", "phone")
+RARITY_OF = ("full_name", "given_name", "surname", "postcode", "city")
+CONTACTS = ("email", "phone")
+FULL_NAME_REPEATS = """(
+    full_name = concat_ws(' ', given_name, middle_name, surname, suffix)
+    or full_name = concat_ws(' ', given_name, middle_name, surname)
+)"""
+"""SQL that says whether a full name only repeats its parts."""
+MOST_REPEATED = 0.9
+"""Share of the full names from which on, if they do, a full name is no evidence of its own."""
+CONTACT_NAME = "coalesce(given_name_canonical, given_name, full_name)"
+"""SQL of the name that is counted beside a contact."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def build_features(con: duckdb.DuckDBPyConnection, records: str, statistics: str
         filled = _count_terms(con, attributes)
     else:
         filled = take_statistics(con, statistics)
-    _write_features(con, filled, attributes)
+    write_features(con, filled, attributes)
     count = con.execute("select count(*) from linkage_features").fetchall()[0][0]
     return Features("linkage_features", int(count), filled, attributes)
 
@@ -97,6 +107,21 @@ def _number_records(con: duckdb.DuckDBPyConnection, records: str) -> tuple[str, 
     """Write `linkage_base`; returns the attribute columns."""
     columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
     _check_ids(con, records, columns)
+    base, attributes = base_query(records, columns)
+    con.execute(f"""
+        create or replace temp table linkage_base as
+        select row_number() over (order by record_id) as rid, * from ({base})
+    """).fetchall()
+    return attributes
+
+
+def base_query(records: str, columns: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """Give SQL of the columns that features are made of, all as text, and which of them are attributes.
+
+    Args:
+        records: table of standardized records.
+        columns: its columns; what is not there is null.
+    """
     attributes = tuple(sorted(column for column in columns if column.startswith("attribute_")))
     _check_attributes(attributes)
     features = [
@@ -105,14 +130,12 @@ def _number_records(con: duckdb.DuckDBPyConnection, records: str) -> tuple[str, 
     ]
     source = "cast(source as varchar)" if "source" in columns else "'records'"
     email_kind = "cast(email_kind as varchar)" if "email_kind" in columns else "cast(null as varchar)"
-    con.execute(f"""
-        create or replace temp table linkage_base as
-        select row_number() over (order by cast(record_id as varchar)) as rid,
-               cast(record_id as varchar) as record_id, {source} as source,
+    query = f"""
+        select cast(record_id as varchar) as record_id, {source} as source,
                {email_kind} as email_kind, {", ".join(features)}
         from {records}
-    """).fetchall()
-    return attributes
+    """
+    return query, attributes
 
 
 def _check_attributes(attributes: tuple[str, ...]) -> None:
@@ -148,13 +171,10 @@ def _filled_columns(con: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> s
 
 
 def _derived_full_name(con: duckdb.DuckDBPyConnection) -> set[str]:
-    """A full name that only repeats its parts is no evidence of its own."""
-    repeats = con.execute("""
-        select avg(cast(full_name = concat_ws(' ', given_name, middle_name, surname, suffix)
-                        or full_name = concat_ws(' ', given_name, middle_name, surname) as integer))
-        from linkage_base where full_name is not null
-    """).fetchall()[0][0]
-    return {"full_name"} if repeats is not None and repeats > 0.9 else set()
+    repeats = con.execute(
+        f"select avg(cast({FULL_NAME_REPEATS} as integer)) from linkage_base where full_name is not null"
+    ).fetchall()[0][0]
+    return {"full_name"} if repeats is not None and repeats > MOST_REPEATED else set()
 
 
 def _count_terms(con: duckdb.DuckDBPyConnection, attributes: tuple[str, ...]) -> frozenset[str]:
@@ -169,23 +189,33 @@ def _count_terms(con: duckdb.DuckDBPyConnection, attributes: tuple[str, ...]) ->
     start_statistics(con)
     listed = ", ".join(f"'{name}'" for name in sorted(filled))
     note_statistics(con, "filled", f"select unnest([{listed}]) as value, null as number")
-    for column in (*_RARITY_OF, *attributes):
+    for column in (*RARITY_OF, *attributes):
         if column in filled:
-            note_statistics(con, f"rarity:{column}", _rarities(column))
-    for contact in _CONTACTS:
+            note_statistics(con, f"rarity:{column}", rarities(_terms(column)))
+    for contact in CONTACTS:
         note_statistics(con, f"names:{contact}", _names(contact))
     note_hubs(con, "linkage_base")
     return filled
 
 
-def _rarities(column: str) -> str:
-    """SQL of the terms that are not rare: rarity 2, 1, 0 is cut where a third of the filled records lie each side."""
+def _terms(column: str) -> str:
     return f"""
-        with counted as (
-            select "{column}" as value, count(*) as n from linkage_base where "{column}" is not null group by all
-        ),
+        select "{column}" as value, count(*) as n, count(*) as filled
+        from linkage_base where "{column}" is not null group by all
+    """
+
+
+def rarities(counted: str) -> str:
+    """SQL of the terms that are not rare: rarity 2, 1, 0 is cut where a third of the filled records lie each side.
+
+    Args:
+        counted: SQL of `value, n, filled`: terms, how many records have such a term, and how many have one of these.
+    """
+    return f"""
+        with counted as ({counted}),
         weighted as (
-            select *, sum(n) over (order by n range unbounded preceding) as up_to, sum(n) over () as total from counted
+            select *, sum(filled) over (order by n range unbounded preceding) as up_to, sum(filled) over () as total
+            from counted
         )
         select value, case when 3 * (up_to - n) < total then {RARE} when 3 * (up_to - n) < 2 * total then 1 else 0 end
                    as number
@@ -197,24 +227,24 @@ def _rarities(column: str) -> str:
 def _names(contact: str) -> str:
     return f"""
         select {contact} as value,
-               count(distinct coalesce(given_name_canonical, given_name, full_name)) as number
+               count(distinct {CONTACT_NAME}) as number
         from linkage_base where {contact} is not null group by all having number > 1
     """
 
 
-def _write_features(con: duckdb.DuckDBPyConnection, filled: frozenset[str], attributes: tuple[str, ...]) -> None:
+def write_features(con: duckdb.DuckDBPyConnection, filled: frozenset[str], attributes: tuple[str, ...]) -> None:
     """Write `linkage_features`: the records, and beside them what the statistics say of their values."""
     hubs = ", ".join(f"hubs_{kind}.value is not null as {kind}_hub" for kind in HUB_VALUES)
     flagged = " ".join(
         f"left join {statistics_of(f'hub:{kind}')} hubs_{kind} on hubs_{kind}.value = ({sql})"
         for kind, sql in HUB_VALUES.items()
     )
-    rare = [column for column in (*_RARITY_OF, *attributes) if column in filled]
+    rare = [column for column in (*RARITY_OF, *attributes) if column in filled]
     rarities = [
         f'case when "{name}" is null then 0 else coalesce(frequency_{name}.number, {RARE}) end as {name}_rarity'
         if name in rare
         else f"0 as {name}_rarity"
-        for name in (*_RARITY_OF, *attributes)
+        for name in (*RARITY_OF, *attributes)
     ]
     frequencies = " ".join(
         f"left join {statistics_of(f'rarity:{name}')} frequency_{name}"
@@ -223,12 +253,12 @@ def _write_features(con: duckdb.DuckDBPyConnection, filled: frozenset[str], attr
     )
     names = " ".join(
         f"left join {statistics_of(f'names:{name}')} names_{name} on names_{name}.value = linkage_base.{name}"
-        for name in _CONTACTS
+        for name in CONTACTS
     )
     con.execute(f"""
         create or replace temp table linkage_features as
         select linkage_base.*, {", ".join(rarities)},
-               {", ".join(f"coalesce(names_{name}.number, 1) as {name}_names" for name in _CONTACTS)},
+               {", ".join(f"coalesce(names_{name}.number, 1) as {name}_names" for name in CONTACTS)},
                coalesce(crowded.number, 1) as street_names, {hubs},
                {", ".join(f"{sql} as {name}" for name, (_, sql) in DERIVED_LISTS.items())}
         from linkage_base {frequencies} {names}

@@ -31,7 +31,8 @@ HUB_VALUES = {
     "door": f"case when unit is null then {HOUSE} end",
 }
 """SQL of the values that may be hubs; a door is a house without units."""
-_ROLE = {"email": "bool_or(email_kind = 'role')"}
+ROLE_MAILBOX = dict.fromkeys(HUB_VALUES, "false") | {"email": "email_kind = 'role'"}
+"""SQL of the values that are hubs as soon as two names share them."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def hub_list() -> str:
         f"""
         select '{kind}' as kind, min(record_id) as record_id, count(*) as records, count(distinct {NAME}) as names,
                count(distinct date_of_birth) as births,
-               case when {_ROLE.get(kind, "false")} then 'mailbox of a job' else 'more names than usual' end as why
+               case when bool_or({ROLE_MAILBOX[kind]}) then 'mailbox of a job' else 'more names than usual' end as why
         from linkage_features where {kind}_hub group by {value}
         """
         for kind, value in HUB_VALUES.items()
@@ -99,7 +100,7 @@ def note_hubs(con: duckdb.DuckDBPyConnection, table: str) -> tuple[HubLimit, ...
 def _note_kind(con: duckdb.DuckDBPyConnection, table: str, kind: str) -> HubLimit:
     con.execute(f"""
         create or replace temp table hub_counts as
-        select {HUB_VALUES[kind]} as value, count(distinct {NAME}) as names, {_ROLE.get(kind, "false")} as role
+        select {HUB_VALUES[kind]} as value, count(distinct {NAME}) as names, bool_or({ROLE_MAILBOX[kind]}) as role
         from {table} where ({HUB_VALUES[kind]}) is not null group by all
     """).fetchall()
     values, total = con.execute("select count(*), coalesce(sum(names), 0) from hub_counts").fetchall()[0]

@@ -17,6 +17,7 @@ from c360ml.linkage.evaluation_result import Evaluation
 from c360ml.linkage.explanation import waterfall
 from c360ml.linkage.features import Features, build_features
 from c360ml.linkage.labels import REVIEW_BAND, read_labels
+from c360ml.linkage.model_display import LinkageDisplay
 from c360ml.linkage.model_json import read_model, write_model
 from c360ml.linkage.pair_tables import PairTables
 from c360ml.linkage.pilot import Pilot
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class LinkageModel(SplinkExchange):
+class LinkageModel(SplinkExchange, LinkageDisplay):
     """Probabilistic record linkage that tells people from households, without labels and without tuning.
 
     Candidate pairs come from blocking rules chosen by the columns at hand; Splink compares them; a latent-class
@@ -209,7 +210,7 @@ class LinkageModel(SplinkExchange):
     def merge_weight_(self) -> float:
         """Mean match weight above which clusters merge; the default means the same before and after recalibration."""
         if self.threshold is not None:
-            return _log2_odds(self.threshold)
+            return log2_odds(self.threshold)
         return default_merge_weight(self.recalibration_)
 
     # ------------------------------------------------------------------ judging and explaining
@@ -309,7 +310,7 @@ class LinkageModel(SplinkExchange):
         """Counts and parameters of the fit, without any record."""
         self._require_fitted()
         threshold = self.threshold or 0.5
-        candidates, links = self._pairs.count_pairs(_log2_odds(threshold))
+        candidates, links = self._pairs.count_pairs(log2_odds(threshold))
         return {
             "records": self._features.records,
             "candidate_pairs": candidates,
@@ -325,6 +326,9 @@ class LinkageModel(SplinkExchange):
 
         Returns:
             Findings: `severity` (warning or note), `topic`, `finding`, `what_to_do`.
+
+        Raises:
+            NotFittedError: before `fit`.
         """
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
@@ -336,7 +340,11 @@ class LinkageModel(SplinkExchange):
 
     # ------------------------------------------------------------------ the model as JSON
     def to_dict(self) -> dict[str, Any]:
-        """Everything learnt, as plain JSON: comparisons and blocking as data, classes; no record."""
+        """Everything learnt, as plain JSON: comparisons and blocking as data, classes; no record.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
         return write_model(self)
@@ -363,6 +371,9 @@ class LinkageModel(SplinkExchange):
             con: DuckDB connection to work in; without it a new one in memory.
             statistics: table in `con` of what the model's own file told of its values, as `fit` left it in
                 `term_statistics`: for more records of that file. Without it these records tell, as a file of their own.
+
+        Raises:
+            NotFittedError: before `fit`.
         """
         if not hasattr(self, "classes_"):
             raise NotFittedError("LinkageModel")
@@ -378,5 +389,6 @@ class LinkageModel(SplinkExchange):
     _stored_columns: frozenset[str]
 
 
-def _log2_odds(probability: float) -> float:
+def log2_odds(probability: float) -> float:
+    """Match weight of a match probability."""
     return math.log2(probability / (1 - probability))

@@ -18,7 +18,7 @@ from c360ml.linkage.features import Features
 from c360ml.linkage.latent_classes import LatentClasses
 from c360ml.linkage.recalibration import RecalibratedClasses, Recalibration, match_probabilities
 from c360ml.linkage.shared_values import SharedValues
-from c360ml.linkage.splink_engine import SplinkEngine
+from c360ml.linkage.splink_engine import Patterns, SplinkEngine
 
 if TYPE_CHECKING:
     import duckdb
@@ -70,24 +70,7 @@ class PairTables:
 
     def draw_random_pairs(self, seed: int) -> str:
         """Pairs of any two records, all of them if there are few; the same for the same seed."""
-        records = self._features.records
-        if records * (records - 1) / 2 <= RANDOM_PAIRS:
-            query = f"""
-                select l.rid as rid_l, r.rid as rid_r
-                from {self._features.name} l join {self._features.name} r on l.rid < r.rid
-            """
-        else:
-            draws = math.ceil(RANDOM_PAIRS / records)
-            # Of a large file, one record in so many draws a partner.
-            drawing = f"hash(rid, {seed}) % {records} < {RANDOM_PAIRS}" if records > RANDOM_PAIRS else "true"
-            query = f"""
-                with drawn as (
-                    select rid, 1 + (rid + hash(rid * {draws} + draw, {seed}) % {records - 1}) % {records} as other
-                    from {self._features.name}, range({draws}) as draws(draw)
-                    where {drawing}
-                )
-                select least(rid, other) as rid_l, greatest(rid, other) as rid_r from drawn
-            """
+        query = random_pairs_query(self._features.name, self._features.records, seed)
         self._con.execute(f"create or replace temp table random_pairs as {query}").fetchall()
         return self.numbered.permit("random_pairs")
 
@@ -159,18 +142,7 @@ class PairTables:
 
     def _weigh_patterns(self, classes: LatentClasses | RecalibratedClasses, vectors: str) -> None:
         patterns, _ = self.count_patterns(vectors)
-        digits, near = self._engine.digits(patterns), self._engine.are_near(patterns)
-        weights = classes.match_weights(digits, near)
-        shares = dict(zip(classes.class_names, classes.class_probabilities(digits, near).T, strict=True))
-        table = pa.table(
-            {
-                "pattern": patterns,
-                "match_weight": weights,
-                "match_probability": match_probabilities(weights),
-                "household_probability": shares.get("household", np.zeros(len(digits))),
-            }
-        )
-        self._con.register("weighed_patterns", table)
+        self._con.register("weighed_patterns", weighed_patterns(classes, self._engine, patterns))
         self._con.execute("create or replace temp table pattern_weights as from weighed_patterns").fetchall()
         self._con.unregister("weighed_patterns")
 
@@ -223,3 +195,43 @@ class PairTables:
             if not self._shared.withhold():
                 return self.clustering
             self._weigh_patterns(self._classes, "scored_pairs")
+
+
+def random_pairs_query(numbers: str, records: int, seed: int) -> str:
+    """SQL of pairs of any two records, `rid_l, rid_r`: all of them if there are few; the same for the same seed.
+
+    Args:
+        numbers: table with `rid` from 1 to `records`.
+        records: number of records.
+        seed: seed of the draws.
+    """
+    if records * (records - 1) / 2 <= RANDOM_PAIRS:
+        return f"select l.rid as rid_l, r.rid as rid_r from {numbers} l join {numbers} r on l.rid < r.rid"
+    draws = math.ceil(RANDOM_PAIRS / records)
+    # Of a large file, one record in so many draws a partner.
+    drawing = f"hash(rid, {seed}) % {records} < {RANDOM_PAIRS}" if records > RANDOM_PAIRS else "true"
+    return f"""
+        with drawn as (
+            select rid, 1 + (rid + hash(rid * {draws} + draw, {seed}) % {records - 1}) % {records} as other
+            from {numbers}, range({draws}) as draws(draw)
+            where {drawing}
+        )
+        select least(rid, other) as rid_l, greatest(rid, other) as rid_r from drawn
+    """
+
+
+def weighed_patterns(
+    classes: LatentClasses | RecalibratedClasses, engine: Patterns, patterns: NDArray[np.int64]
+) -> pa.Table:
+    """What classes say of each agreement pattern: `pattern, match_weight, match_probability, household_probability`."""
+    digits, near = engine.digits(patterns), engine.are_near(patterns)
+    weights = classes.match_weights(digits, near)
+    shares = dict(zip(classes.class_names, classes.class_probabilities(digits, near).T, strict=True))
+    return pa.table(
+        {
+            "pattern": patterns,
+            "match_weight": weights,
+            "match_probability": match_probabilities(weights),
+            "household_probability": shares.get("household", np.zeros(len(digits))),
+        }
+    )

@@ -24,6 +24,7 @@ ENUMERATED = 7
 """Units up to which partitions are listed: there are 877 of seven."""
 SWEEPS = 40
 _CELLS_AT_ONCE = 20_000_000
+_NEVER = -1e6  # far below any sum of weights, and finite, so that it can be taken back
 
 
 @cache
@@ -102,30 +103,54 @@ def draw_large(weights: Floats, draws: int, random: np.random.Generator, *, swee
     [[[0, 0, 2], [0, 0, 2]]]
     """
     components, units = weights.shape[:2]
-    chains = components * draws
-    parts = np.tile(np.arange(units), (chains, 1))
-    sizes = np.ones((chains, units), dtype=np.int64)
-    rows = np.arange(chains)
-    natural = np.repeat(weights * np.log(2), draws, axis=0)
+    odds = np.where(np.isneginf(weights), _NEVER, weights * np.log(2))
+    odds[:, np.arange(units), np.arange(units)] = 0.0
+    chains = _Chains(np.repeat(odds, draws, axis=0))
     for _ in range(sweeps):
         for unit in range(units):
-            sizes[rows, parts[:, unit]] -= 1
-            parts[:, unit] = _choose_part(parts, sizes, natural[:, unit], unit, random)
-            sizes[rows, parts[:, unit]] += 1
-    return _led_by_least(parts).reshape(components, draws, units)
+            chains.ask(unit, random)
+    return _led_by_least(chains.parts.T).reshape(components, draws, units)
 
 
-def _choose_part(parts: Ints, sizes: Ints, weights: Floats, unit: int, random: np.random.Generator) -> Ints:
-    """Choose for one unit, in each chain, a part of the others or an empty one, which weighs nothing."""
-    chains, units = parts.shape
-    others = np.delete(np.arange(units), unit)
-    places = np.arange(chains)[:, None] * units + parts[:, others]
-    scores = np.bincount(places.ravel(), weights[:, others].ravel(), minlength=chains * units).reshape(chains, units)
-    empty = sizes == 0
-    scores[empty] = -np.inf
-    scores[np.arange(chains), np.argmax(empty, axis=1)] = 0.0
-    # The greatest of log weights plus Gumbel noise is a draw by those weights.
-    return np.asarray(np.argmax(scores + random.gumbel(size=scores.shape), axis=1), dtype=np.int64)
+class _Chains:
+    """Gibbs' chains: the part of each unit, and what joining each part would weigh, kept up as units move.
+
+    Most units stay where they are most of the time, so that few sums change in a step; they drift by the rounding of
+    what comes and goes, some 1e-10. Chains are the last axis of all arrays, for there are many: `parts` is unit x
+    chain, `sizes` part x chain, `joined` unit x part x chain.
+    """
+
+    def __init__(self, odds: Floats) -> None:
+        chains, units = odds.shape[:2]
+        self.odds = odds
+        self.rows = np.arange(chains)
+        self.parts = np.repeat(np.arange(units)[:, None], chains, axis=1)
+        self.sizes = np.ones((units, chains), dtype=np.int32)
+        self.joined = np.ascontiguousarray(odds.transpose(1, 2, 0))
+
+    def ask(self, unit: int, random: np.random.Generator) -> None:
+        """Ask one unit in each chain which part of the others it joins, or whether it founds one: that weighs 0."""
+        own = self.parts[unit].copy()
+        self.sizes[own, self.rows] -= 1
+        empty = self.sizes == 0
+        # One empty part is as good as another: together they weigh 0.
+        scores = np.where(empty, -np.log(np.maximum(empty.sum(axis=0), 1)), self.joined[unit])
+        scores -= scores.max(axis=0)
+        summed = np.exp(scores, out=scores)
+        for part in range(1, len(summed)):  # several times as quick as numpy.cumsum along this axis
+            summed[part] += summed[part - 1]
+        chosen = (summed <= random.random(len(own)) * summed[-1]).sum(axis=0)
+        stays_alone = empty[own, self.rows] & empty[chosen, self.rows]
+        chosen = np.where(stays_alone, own, chosen)
+        self.sizes[chosen, self.rows] += 1
+        self._move(unit, own, chosen)
+
+    def _move(self, unit: int, own: Ints, chosen: Ints) -> None:
+        moved = np.flatnonzero(own != chosen)
+        change = self.odds[moved, unit].T
+        self.joined[:, own[moved], moved] -= change
+        self.joined[:, chosen[moved], moved] += change
+        self.parts[unit, moved] = chosen[moved]
 
 
 def _led_by_least(parts: Ints) -> Ints:

@@ -116,7 +116,11 @@ class Recalibration:
         return {name: part for name, part in self.to_dict().items() if name != "curve"}
 
     def to_dict(self) -> dict[str, Any]:
-        """Learnt values as plain JSON."""
+        """Learnt values as plain JSON.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
         if not hasattr(self, "curve_"):
             raise NotFittedError("Recalibration")
         return {

@@ -25,7 +25,38 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class SplinkEngine:
+class Patterns:
+    """Agreement patterns of some comparisons: one integer says how a pair agrees, the first in the lowest digit."""
+
+    def __init__(self, comparisons: tuple[Comparison, ...]) -> None:
+        self.comparisons = comparisons
+
+    @property
+    def radices(self) -> list[int]:
+        """Place value of each comparison's digit in an agreement pattern."""
+        sizes = [len(comparison.labels) + 1 for comparison in self.comparisons]
+        return [1, *accumulate(sizes, lambda product, size: product * size)][:-1]
+
+    @property
+    def near(self) -> int:
+        """Place value of the last digit of a pattern: whether the pair shares a linked neighbour."""
+        return int(np.prod([len(comparison.labels) + 1 for comparison in self.comparisons], dtype=object))
+
+    def are_near(self, patterns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether patterns are of pairs that share a linked neighbour."""
+        near: NDArray[np.bool_] = patterns >= self.near
+        return near
+
+    def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Split patterns into one column per comparison: -1 missing, 0 different, up to the best level."""
+        columns = [
+            patterns // radix % (len(comparison.labels) + 1) - 1
+            for comparison, radix in zip(self.comparisons, self.radices, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+
+class SplinkEngine(Patterns):
     """Blocks and compares the records of a feature table."""
 
     def __init__(
@@ -35,8 +66,8 @@ class SplinkEngine:
         comparisons: tuple[Comparison, ...],
         rules: tuple[BlockingRule, ...],
     ) -> None:
+        super().__init__(comparisons)
         self.con = con
-        self.comparisons = comparisons
         self._api = DuckDBAPI(con)
         settings = self._settings(rules)
         # Splink's check parses every expression, a second a time; ours are made here and columns are checked before.
@@ -48,12 +79,6 @@ class SplinkEngine:
     def _digit(self, position: int) -> str:
         """SQL of a comparison's digit over Splink's comparison vectors."""
         return f"gamma_{self.comparisons[position].name} + 1"
-
-    @property
-    def radices(self) -> list[int]:
-        """Place value of each comparison's digit in an agreement pattern."""
-        sizes = [len(comparison.labels) + 1 for comparison in self.comparisons]
-        return [1, *accumulate(sizes, lambda product, size: product * size)][:-1]
 
     def block(self) -> str:
         """Find the candidate pairs; returns the name of a table `rid_l, rid_r` with rid_l < rid_r."""
@@ -99,24 +124,6 @@ class SplinkEngine:
         self.con.execute(f"create or replace temp table {into} as from {answer.physical_name}").fetchall()
         answer.drop_table_from_database_and_remove_from_cache()
         return into
-
-    @property
-    def near(self) -> int:
-        """Place value of the last digit of a pattern: whether the pair shares a linked neighbour."""
-        return int(np.prod([len(comparison.labels) + 1 for comparison in self.comparisons], dtype=object))
-
-    def are_near(self, patterns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether patterns are of pairs that share a linked neighbour."""
-        near: NDArray[np.bool_] = patterns >= self.near
-        return near
-
-    def digits(self, patterns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Split patterns into one column per comparison: -1 missing, 0 different, up to the best level."""
-        columns = [
-            patterns // radix % (len(comparison.labels) + 1) - 1
-            for comparison, radix in zip(self.comparisons, self.radices, strict=True)
-        ]
-        return np.stack(columns, axis=1)
 
 
 def splink_settings(comparisons: tuple[Comparison, ...], rules: tuple[BlockingRule, ...]) -> SettingsCreator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -11,7 +12,14 @@ from c360ml import tables
 from c360ml.config import Config, Linkage
 from c360ml.errors import ConfigError, ModelError, SourceError, TableError
 from c360ml.lakehouse import Lakehouse
-from c360ml.linkage.append import APPENDED_CLUSTERS, APPENDED_LINKS, Linked, append, content_hashes
+from c360ml.linkage.append import (
+    APPENDED_CLUSTERS,
+    APPENDED_LINKS,
+    APPENDED_RECORDS,
+    Linked,
+    append,
+    linked_records,
+)
 from c360ml.linkage.constraints import Constraints
 from c360ml.linkage.decided_pairs import is_sampled
 from c360ml.linkage.model import LinkageModel
@@ -71,21 +79,28 @@ def link_records(lake: Lakehouse, model: LinkageModel, settings: Linkage | None 
     if is_sampled(lake.con, model.constraints.reviewed_pairs):
         lake.say("learning from reviewed pairs")
         model.recalibrate(model.constraints.reviewed_pairs)
-    chosen = _choose_threshold(model, settings or Linkage())
+    chosen = set_threshold(model, settings or Linkage(), model.pair_counts)
     lake.say("clustering")
     clusters = model.cluster_table()
-    write_linked(lake, model.pairs_query(), clusters)
+    write_linked(lake, model.pairs_query(), clusters, linked_records(lake.con, model, tables.RECORDS.path))
     lake.write(tables.TERM_STATISTICS, f"from {STATISTICS} order by kind, value")
     summary = {**model.summary(), "recalibration": model.recalibration_.summary()}
     if chosen is not None:
         summary["chosen_threshold"] = asdict(chosen)
-    lake.write_json(MODEL_FILE, {**model.to_dict(), "fit": {**summary, "settings": _plain(settings)}})
+    write_model_file(lake, model, summary, settings)
     found = lake.one(f"select count(distinct cluster_id) from {clusters}")
     return {**summary, "clusters": found, "clustering": model.clustering_summary()}
 
 
-def write_linked(lake: Lakehouse, pairs: str, clusters: str) -> None:
-    """Write clusters, the scored pairs (a query), and what the linkage saw of each record: last, so that it is true."""
+def write_model_file(
+    lake: Lakehouse, model: LinkageModel, summary: dict[str, Any], settings: Linkage | None = None
+) -> None:
+    """Write the model with what its fit told and the settings that it was trained with."""
+    lake.write_json(MODEL_FILE, {**model.to_dict(), "fit": {**summary, "settings": _plain(settings)}})
+
+
+def write_linked(lake: Lakehouse, pairs: str, clusters: str, seen: str) -> None:
+    """Write clusters, the scored pairs (a query), and (a query) what was seen of each record: last."""
     lake.write(tables.CLUSTERS, f"select * from {clusters} order by record_id")
     lake.write(
         tables.LINKS,
@@ -96,7 +111,7 @@ def write_linked(lake: Lakehouse, pairs: str, clusters: str) -> None:
         order by record_id_l, record_id_r
         """,
     )
-    lake.write(tables.LINKED_RECORDS, f"from ({content_hashes(lake.con, tables.RECORDS.path)}) order by record_id")
+    lake.write(tables.LINKED_RECORDS, f"from ({seen}) order by record_id")
 
 
 def _plain(settings: Linkage | None) -> dict[str, Any]:
@@ -122,7 +137,7 @@ def append_links(lake: Lakehouse, config: Config) -> dict[str, Any]:
     lake.say("comparing what is new")
     linked = Linked(tables.LINKED_RECORDS.path, tables.LINKS.path, tables.CLUSTERS.path, tables.TERM_STATISTICS.path)
     appended = append(lake.con, model, tables.RECORDS.path, linked)
-    write_linked(lake, f"from {APPENDED_LINKS}", APPENDED_CLUSTERS)
+    write_linked(lake, f"from {APPENDED_LINKS}", APPENDED_CLUSTERS, f"from {APPENDED_RECORDS}")
     clusters, links, records = lake.rows(f"""
         select (select count(distinct cluster_id) from {tables.CLUSTERS.path}),
                (select count(*) from {tables.LINKS.path} where match_probability >= {model.threshold or 0.5}),
@@ -132,11 +147,11 @@ def append_links(lake: Lakehouse, config: Config) -> dict[str, Any]:
     return {name: value for name, value in content["fit"].items() if name != "settings"} | counts
 
 
-def _choose_threshold(model: LinkageModel, settings: Linkage) -> Threshold | None:
+def set_threshold(model: LinkageModel, settings: Linkage, pair_counts: Callable[[], Any]) -> Threshold | None:
     """Give the model the threshold that the settings ask for, if they do; for clusters it is the mean over pairs."""
     if settings.target_precision is None and settings.false_merge_cost is None:
         return None
-    chosen = chosen_threshold(model.pair_counts(), settings, least=_probability(model.merge_weight_))
+    chosen = chosen_threshold(pair_counts(), settings, least=_probability(model.merge_weight_))
     if chosen is not None:
         model.threshold = chosen.probability
     return chosen

@@ -34,6 +34,7 @@ from c360ml.identity.online_index import keep_indexes
 from c360ml.identity.store_delta import delta_path
 from c360ml.identity.tombstones import bury
 from c360ml.lakehouse import Lakehouse
+from c360ml.pipeline.publication import publish_erased, undo_unpublished
 from c360ml.sources import forgotten_rows
 
 NOTE_FILE = "data/forgetting.json"
@@ -81,6 +82,7 @@ def forget_person(
                 done = _erase(lake, config, person, str(unfinished["event_id"]))
                 if record in person.records or master_id in person.master_ids:
                     return done
+            undo_unpublished(lake)
             person = find_person(lake, record=record, master_id=master_id)
             if not confirm(person):
                 return None
@@ -111,9 +113,11 @@ def _erase(lake: Lakehouse, config: Config, person: Person, event_id: str) -> Fo
         *_cut_labels(lake, config, person),
         *_blot_texts(lake.folder, person),
     ]
+    publish_erased(lake)
     lake.say("removing older versions")
     for table in _written(lake):
         lake.forget_versions(table)
+    publish_erased(lake)
     lake.say("searching for what is left")
     searched = _prove(lake, person)
     (lake.folder / NOTE_FILE).unlink(missing_ok=True)

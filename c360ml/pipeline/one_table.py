@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.customer_value import Valuation, value_transactions
+from c360ml.customer_value.fitting import ModelChoice
 from c360ml.errors import C360Error, ColumnError
 from c360ml.identity import identify
 from c360ml.lakehouse import Lakehouse, connect
@@ -151,6 +152,7 @@ def value_table(
     observation_end: str | None = None,
     holdout_start: str | None = None,
     horizon_weeks: int = 52,
+    model: ModelChoice = "auto",
     say: Say = lambda message: None,
 ) -> ValuedTable:
     """Value every customer of a transaction table; writes customers, model and metrics below `out`.
@@ -165,6 +167,7 @@ def value_table(
         observation_end: last observed day; without it the last transaction's.
         holdout_start: first day kept aside to measure the forecast.
         horizon_weeks: weeks ahead that projected value covers.
+        model: model of purchases; auto is the one that forecasts holdouts best.
         say: hears of progress.
 
     Raises:
@@ -184,14 +187,15 @@ def value_table(
             observation_end=observation_end,
             holdout_start=holdout_start,
             horizon_weeks=horizon_weeks,
+            model=model,
         )
         say("segmenting")
         customers, segments, sizes = _segment(con, valuation)
-    model = {"customer_value": valuation.model, **segments}
+    models = {"customer_value": valuation.model, **segments}
     metrics = {**valuation.metrics, "segments": sizes}
     _write(out, {"customer_value.parquet": customers})
-    _write_json(out, {"model.json": model, "metrics.json": metrics})
-    return ValuedTable(out, file.name, customers, model, metrics, valuation)
+    _write_json(out, {"model.json": models, "metrics.json": metrics})
+    return ValuedTable(out, file.name, customers, models, metrics, valuation)
 
 
 def _with_amount(rows: Any, amount: str, quantity: str | None) -> Any:

@@ -1,23 +1,31 @@
-"""Run the steps of a project: under a lock, only what changed, judged against labels at the end."""
+"""Run the steps of a project: under a lock, only what changed, judged against labels, published all at once."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.errors import ProjectError
 from c360ml.identity import clear_inbox, write_inbox
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.judge import judge, open_labels
+from c360ml.pipeline.lock import project_lock
 from c360ml.pipeline.manifest import Manifest
+from c360ml.pipeline.publication import publish
+from c360ml.pipeline.run_display import RunDisplay
 from c360ml.pipeline.steps import STEPS, Step
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+Work = Callable[[Lakehouse, Config], dict[str, Any]]
+"""What a step does."""
 
 RUN_FILE = "data/last_run.json"
 
@@ -34,7 +42,7 @@ class StepResult:
 
 
 @dataclass(frozen=True)
-class RunResult:
+class RunResult(RunDisplay):
     """What a run did. `evaluation` is empty without labels.
 
     `published` says that an earlier run with the same digest already called `then` to its end.
@@ -83,55 +91,80 @@ def run_pipeline(
     watcher: Watcher | None = None,
     then: Callable[[Lakehouse, RunResult], None] | None = None,
     append: bool = False,
+    spark: SparkSession | None = None,
 ) -> RunResult:
     """Bring a project's tables up to date with its sources and settings.
 
+    While another run is at work in the folder this one waits, and then does what is left to do. Readers see all that
+    changed at once, when everything is done; of a run that was killed they see nothing (see `publication`).
+
     Args:
         folder: the project's folder, which holds `c360ml.toml`.
-        watcher: hears of progress.
+        watcher: hears of progress; without it a notebook shows it, and nothing else does.
         then: called with the open lakehouse when all steps are done, still under the project's lock.
         append: keep the linkage model, and link only records that are new, changed or gone since the last run.
+        spark: session to run on, whatever engine the config names; it stays open. Without it, `engine = "spark"` uses
+            the active session or makes one for this machine. What is appended is so little that DuckDB does it.
 
     Raises:
         ConfigError: the config is missing or wrong.
-        ProjectError: another run is at work in the folder.
+        ProjectError: it is called within a run of the same folder.
         SourceError: a source or label file cannot be read at all.
     """
-    folder, watcher = Path(folder).resolve(), watcher or Watcher()
+    from c360ml.pipeline.notebook_progress import usual_watcher
+
+    folder, watcher = Path(folder).resolve(), watcher or usual_watcher()
     config = Config.load(folder / CONFIG_FILE)
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            FileLock(folder / "data" / ".lock", timeout=0),
-            Lakehouse(
-                folder,
-                memory_limit_gb=config.engine.memory_limit_gb,
-                threads=config.engine.threads,
-                say=watcher.says,
-            ) as lake,
-        ):
-            labels = open_labels(lake, config)
-            upserted = write_inbox(folder)
-            result = _run_steps(lake, config, watcher, labels, append=append)
+    with (
+        project_lock(folder, watcher.says),
+        Lakehouse(
+            folder,
+            memory_limit_gb=config.engine.memory_limit_gb,
+            threads=config.engine.threads,
+            say=watcher.says,
+        ) as lake,
+        _on_engine(config, spark) as run_of,
+    ):
+        labels = open_labels(lake, config)
+        upserted = write_inbox(folder)
+        with lake.unpublished():
             if upserted:
-                clear_inbox(folder, upserted)
+                lake.at_publication(lambda: clear_inbox(folder, upserted))
+            result = _run_steps(lake, config, watcher, labels, run_of, append=append)
             if then is not None:
                 then(lake, result)
-            _record(lake, result, published=result.published or then is not None)
-            return result
-    except Timeout as error:
-        raise ProjectError(
-            "a project runs once at a time", got=f"another run in {folder}", hint="wait for it to end"
-        ) from error
+            publish(lake, run_id=result.run_id, digest=result.digest)
+        _record(lake, result, published=result.published or then is not None)
+        return result
 
 
-def _run_steps(lake: Lakehouse, config: Config, watcher: Watcher, labels: dict[str, str], *, append: bool) -> RunResult:
+@contextmanager
+def _on_engine(config: Config, spark: SparkSession | None) -> Iterator[Callable[[Step], Work]]:
+    """Say what each step does in full on the engine in use."""
+    if config.engine.engine == "duckdb" and spark is None:
+        yield lambda step: step.run
+        return
+    from c360ml.spark import SparkSteps
+
+    with SparkSteps(spark) as on_spark:
+        yield lambda step: on_spark.work(step.name) if on_spark.knows(step.name) else step.run
+
+
+def _run_steps(
+    lake: Lakehouse,
+    config: Config,
+    watcher: Watcher,
+    labels: dict[str, str],
+    run_of: Callable[[Step], Work],
+    *,
+    append: bool,
+) -> RunResult:
     started = datetime.now(UTC)
     manifest = Manifest(lake, config)
     results = []
     for step in STEPS:
         watcher.starts(step)
-        results.append(_run_step(lake, config, step, manifest, append=append))
+        results.append(_run_step(lake, config, step, manifest, run_of, append=append))
         watcher.ends(results[-1])
     digest = manifest.digest(labels)
     last = lake.read_json(RUN_FILE) or {}
@@ -157,7 +190,9 @@ def _record(lake: Lakehouse, result: RunResult, *, published: bool) -> None:
     lake.write_json(RUN_FILE, {**content, "evaluation": result.evaluation})
 
 
-def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest, *, append: bool) -> StepResult:
+def _run_step(
+    lake: Lakehouse, config: Config, step: Step, manifest: Manifest, run_of: Callable[[Step], Work], *, append: bool
+) -> StepResult:
     if manifest.is_fresh(step):
         for table in step.writes:
             lake.open(table)
@@ -165,19 +200,19 @@ def _run_step(lake: Lakehouse, config: Config, step: Step, manifest: Manifest, *
     began = time.perf_counter()
     for table in step.reads:
         lake.open(table)
-    summary = _work_of(step, manifest, append=append)(lake, config)
+    summary = _work_of(step, manifest, run_of(step), append=append)(lake, config)
     seconds = round(time.perf_counter() - began, 3)
     manifest.record(step, summary, seconds)
     return StepResult(step.name, step.title, seconds, False, summary)
 
 
-def _work_of(step: Step, manifest: Manifest, *, append: bool) -> Callable[[Lakehouse, Config], dict[str, Any]]:
+def _work_of(step: Step, manifest: Manifest, run: Work, *, append: bool) -> Work:
     if step.append is None:
-        return step.run
+        return run
     if not append:
         manifest.forget(step)
-        return step.run
-    if not manifest.knows(step):
+        return run
+    if step.learns and not manifest.knows(step):
         raise ProjectError(
             "records must be appended to a project whose last run came to its end",
             got=f"none, or one that was stopped in `{step.name}`",

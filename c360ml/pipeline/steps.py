@@ -34,6 +34,7 @@ class Step:
     """One step: its work, the tables it reads and writes, the config sections it heeds, settings that name files.
 
     `append` does its work where only records were added, changed or withdrawn since: with the models as they are.
+    A step that learns such a model must have come to its end before; another does all its work if it must.
     """
 
     name: str
@@ -44,10 +45,19 @@ class Step:
     settings: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     append: Callable[[Lakehouse, Config], Summary] | None = None
+    learns: bool = False
 
 
 STEPS = (
-    Step("land", "Land the extracts", sources.land, (), (tables.SOURCE_ROWS,), ("sources",)),
+    Step(
+        "land",
+        "Land the extracts",
+        sources.land,
+        (),
+        (tables.SOURCE_ROWS, tables.LANDED_FILES, tables.LANDING_INPUTS),
+        ("sources",),
+        append=sources.append_landed,
+    ),
     Step(
         "validate",
         "Validate, keep rejects",
@@ -61,8 +71,10 @@ STEPS = (
             tables.CAMPAIGN_ROWS,
             tables.CAMPAIGN_SEND_ROWS,
             tables.DEAD_LETTERS,
+            tables.VALIDATION_INPUTS,
         ),
         ("sources", "project"),
+        append=sources.append_valid,
     ),
     Step(
         "standardize",
@@ -85,8 +97,10 @@ STEPS = (
             tables.DIGITAL_EVENTS,
             tables.CAMPAIGNS,
             tables.CAMPAIGN_SENDS,
+            tables.STANDARD_INPUTS,
         ),
         ("project",),
+        append=standardize.append_standard,
     ),
     Step(
         "link",
@@ -97,6 +111,7 @@ STEPS = (
         ("linkage",),
         ("linkage.reviewed_pairs",),
         linkage.append_links,
+        learns=True,
     ),
     Step(
         "identify",
@@ -110,17 +125,20 @@ STEPS = (
             tables.IDENTITY_LEDGER,
             tables.IDENTITY_HISTORY,
             tables.MASTER_REDIRECTS,
+            tables.IDENTITY_INPUTS,
         ),
         ("sources", "golden", "linkage"),
         ("linkage.reviewed_pairs",),
+        identity.append_identities,
     ),
     Step(
         "collect",
         "Collect interactions",
         customer360.collect_interactions,
         (tables.IDENTITIES, tables.RECORDS, tables.PURCHASES, tables.SERVICES, tables.DIGITAL_EVENTS),
-        (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY),
+        (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY, tables.ACTIVITY_INPUTS),
         ("project",),
+        append=customer360.append_interactions,
     ),
     Step(
         "value",

@@ -13,6 +13,7 @@ from c360ml.segments.buyers import FEATURES, check_count, check_one, open_buyers
 from c360ml.segments.kmeans_choice import Matrix, choose, measure_candidates, nearest, refine
 from c360ml.segments.kmeans_matching import describe_change, match_clusters, near
 from c360ml.segments.kmeans_names import carry_names, name_clusters
+from c360ml.segments.model_display import KMeansDisplay
 from c360ml.segments.saved import opening, saved
 
 LEAST_CUSTOMERS = 10
@@ -63,7 +64,7 @@ _ASSIGN = """
 """
 
 
-class KMeansSegmenter:
+class KMeansSegmenter(KMeansDisplay):
     """Cluster buyers on the standardised logarithms of days, purchases and spend (below 0 counts as 0).
 
     Each feature is winsorised: a value beyond the 1st or 99th percentile of the fitted buyers counts as that

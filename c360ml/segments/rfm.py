@@ -7,6 +7,7 @@ from typing import Any
 from c360ml.errors import ConfigError, NotFittedError
 from c360ml.lakehouse import same_kind
 from c360ml.segments.buyers import FEATURES, check_count, check_one, open_buyers
+from c360ml.segments.model_display import RfmDisplay
 from c360ml.segments.percentiles import cut_points
 from c360ml.segments.rfm_map import segment_by_code
 from c360ml.segments.saved import opening, saved
@@ -28,7 +29,7 @@ _SCORE = """
 """
 
 
-class RfmScorer:
+class RfmScorer(RfmDisplay):
     """Score buyers by the percentile of their values, so that equal customers score equally.
 
     A score is 1 + the number of cut points a value reaches; a cut point is the first observed value whose

@@ -7,6 +7,7 @@ from typing import Any
 from c360ml.errors import ConfigError, DataError, NotFittedError
 from c360ml.lakehouse import as_relation, connect
 from c360ml.segments.buyers import check_columns
+from c360ml.segments.model_display import TiersDisplay
 from c360ml.segments.percentiles import cut_points
 from c360ml.segments.saved import opening, saved
 
@@ -24,7 +25,7 @@ VALUE_TIER_RULES: tuple[tuple[str, str], ...] = (
 VALUE_TIERS: tuple[str, ...] = tuple(tier for tier, _ in VALUE_TIER_RULES)
 
 
-class ValueTiers:
+class ValueTiers(TiersDisplay):
     """Tell each customer's value tier; equal values get equal tiers.
 
     Args:

@@ -1,5 +1,4 @@
-"""Serving: the combined scorer behind `mlflow models serve`. Importing this does not load MLflow."""
+"""Serving: the combined scorer (`scorer`) behind `mlflow models serve` and `c360ml serve` (`server`).
 
-from c360ml.serving.scorer import SCORER, export_champion, register_scorer
-
-__all__ = ["SCORER", "export_champion", "register_scorer"]
+This file imports nothing: a process of `c360ml serve` must answer its parent before it has loaded what scores.
+"""

@@ -8,11 +8,39 @@ from c360ml.identity.resolution import Resolution
 from c360ml.tracking.schemas import PairStep, finite
 
 
+class GoldenRecord(BaseModel):
+    """The best known value of each field of a customer, dates and times as text."""
+
+    full_name: str | None = None
+    given_name: str | None = None
+    middle_name: str | None = None
+    surname: str | None = None
+    suffix: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    date_of_birth: str | None = None
+    gender: str | None = None
+    street_number: str | None = None
+    street: str | None = None
+    unit: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postcode: str | None = None
+    country: str | None = None
+    status: str | None = None
+    marketing_consent: bool | None = None
+    records: int | None = None
+    sources: list[str] | None = None
+    quality_score: float | None = None
+    first_seen_at: str | None = None
+    last_seen_at: str | None = None
+
+
 class Answer(BaseModel):
     """Who a record is and what that customer is worth; `error` if the record could not be read.
 
-    `clv` is `historical_value` and `projected_value` together. Value and segments are those of a known customer;
-    they are null if the record is new.
+    `clv` is `historical_value` and `projected_value` together. Golden record, value and segments are those of a
+    known customer; they are null if the record is new.
     """
 
     master_id: str | None = None
@@ -27,6 +55,7 @@ class Answer(BaseModel):
     kmeans_segment: str | None = None
     behaviour_segment: str | None = None
     value_tier: str | None = None
+    golden_record: GoldenRecord | None = None
     explanation: list[PairStep] | None = None
     error: str | None = None
 
@@ -36,18 +65,19 @@ _SEGMENTS = ("rfm_segment", "kmeans_segment", "behaviour_segment", "value_tier")
 
 
 def answer(resolution: Resolution) -> Answer:
-    """Put a resolution and what is known of the customer into one flat answer; no number is NaN or infinite.
+    """Put a resolution and what is known of the customer into one answer; no number is NaN or infinite.
 
     >>> answer(Resolution(None, True, 0.0, None, (), 0)).is_new
     True
     """
-    known = resolution.customer or {}
+    known, golden = resolution.customer or {}, resolution.golden_record
     return Answer(
         master_id=resolution.master_id,
         is_new=resolution.is_new,
         match_probability=finite(resolution.match_probability),
         household_id=resolution.household_id,
         clv=finite(known.get("customer_value")),
+        golden_record=None if golden is None else GoldenRecord.model_validate(golden),
         explanation=[PairStep.model_validate(step) for step in resolution.explanation],
         **{name: finite(known.get(name)) for name in _VALUES},
         **{name: known.get(name) for name in _SEGMENTS},

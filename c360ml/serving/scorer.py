@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c360ml.errors import ModelError
 from c360ml.identity.online_index import build_index, keep_indexes, read_model
 from c360ml.linkage.step import MODEL_FILE
-from c360ml.tracking.registry import CHAMPION, LoggedModel, champion_version, register, run_f1
+from c360ml.tracking.exports import export_champion_of
+from c360ml.tracking.registry import CHAMPION, LoggedModel, register, run_f1
 from c360ml.tracking.run_log import MADE_UP_PERSON
 from c360ml.tracking.store import tracking_store
 
@@ -57,7 +55,7 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
     newest = read_model(lake.folder)
     if champion != newest:
         build_index(lake, model=champion)
-    keep_indexes(lake.folder, (newest, champion))
+    lake.at_publication(lambda: keep_indexes(lake.folder, (newest, champion)))
     return version
 
 
@@ -78,17 +76,4 @@ def export_champion(lake: Lakehouse) -> Path:
     Raises:
         ModelError: no scorer was registered.
     """
-    with tracking_store(lake.folder):
-        import mlflow
-
-        if champion_version(mlflow.MlflowClient(), SCORER) is None:
-            raise ModelError("a champion scorer must be registered", got="none", hint="run `c360ml run`")
-        target = lake.folder / EXPORT_FOLDER
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".exporting-") as folder:
-            mlflow.artifacts.download_artifacts(f"models:/{SCORER}@{CHAMPION}", dst_path=f"{folder}/new")
-            if target.exists():
-                os.replace(target, f"{folder}/old")
-            os.replace(f"{folder}/new", target)
-            shutil.rmtree(f"{folder}/old", ignore_errors=True)
-    return target
+    return export_champion_of(lake.folder, SCORER)

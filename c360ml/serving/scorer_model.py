@@ -10,10 +10,11 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
-from c360ml.identity.store import IdentityStore
-from c360ml.serving.schemas import Answer, answer
+from c360ml.serving.record_scorer import RecordScorer
+from c360ml.serving.schemas import Answer
 from c360ml.serving.scorer import PROJECT_VARIABLE
-from c360ml.tracking.schemas import RawRecord, known_fields, told
+from c360ml.tracking.exports import verify_if_exported
+from c360ml.tracking.schemas import RawRecord, known_fields
 
 
 class Scorer(PythonModel):
@@ -24,21 +25,14 @@ class Scorer(PythonModel):
     """
 
     def load_context(self, context: Any) -> None:
-        """Read the model, open the index, and answer once, so that the first request finds everything warm."""
+        """Check the exported files, read the model and open the index."""
+        verify_if_exported(context.artifacts["linkage"])
         folder = os.environ.get(PROJECT_VARIABLE) or context.model_config["project"]
-        model = json.loads(Path(context.artifacts["linkage"]).read_text("utf-8"))
-        self._store = IdentityStore(folder, model=model)
-        self._one(RawRecord())
+        self._scorer = RecordScorer(folder, json.loads(Path(context.artifacts["linkage"]).read_text("utf-8")))
 
     def predict(self, model_input: list[RawRecord]) -> list[Answer]:  # type: ignore[override]  # MLflow reads the hints
         """Answer for each record; one that cannot be read gets an `error`, and the others their answers."""
-        return [self._one(record) for record in model_input]
-
-    def _one(self, record: RawRecord) -> Answer:
-        try:
-            return answer(self._store.resolve(known_fields(record)))
-        except Exception as error:
-            return Answer(error=told(error))
+        return [self._scorer.answer(known_fields(record)) for record in model_input]
 
 
 set_model(Scorer())

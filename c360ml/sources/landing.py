@@ -9,20 +9,24 @@ asked to be forgotten are left out and counted.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c360ml import tables
 from c360ml.config import Config, Source
-from c360ml.errors import ConfigError
 from c360ml.lakehouse import Lakehouse
 from c360ml.sources.csv_tables import read_csv_through
-from c360ml.sources.files import Extract, Reading, Shape, find_extracts, sql_text, with_inbox
+from c360ml.sources.files import Extract, Reading, Shape, sql_text
 from c360ml.sources.forgotten import forgotten_rows
 from c360ml.sources.json_documents import DocumentsShape, read_documents_through, read_lines_through
+from c360ml.sources.landed_files import LandedFile, find_files, landed_files, note_files
 from c360ml.sources.parquet_files import read_parquet_through
+from c360ml.table_changes import code_of, digest_of, known_inputs, note_inputs
+from c360ml.tables import Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,38 +46,97 @@ def land(lake: Lakehouse, config: Config) -> dict[str, Any]:
         ConfigError: the project names no source.
         SourceError: a file is missing or cannot be read at all.
     """
-    if not config.sources:
-        raise ConfigError(
-            "a project must have at least one source", got="no [[sources]]", hint="add one to c360ml.toml"
-        )
-    config = with_inbox(lake.folder, config)
+    found = find_files(lake, config)
+    _land_files(lake, config, found, lake.write)
+    return _note(lake, config, found)
+
+
+def append_landed(lake: Lakehouse, config: Config) -> dict[str, Any]:
+    """Read only files that are new or changed since, in place of what was landed of them; all if one is gone.
+
+    Raises:
+        ConfigError: the project names no source.
+        SourceError: a file is missing or cannot be read at all.
+    """
+    if known_inputs(lake, tables.LANDING_INPUTS, rules=_rules(lake, config), read=(), wrote=_WRITES) is None:
+        return land(lake, config)
+    found, landed = find_files(lake, config), landed_files(lake)
+    if landed.keys() - {file.key for file in found}:
+        return land(lake, config)
+    for file in found:
+        file.noted = landed.get(file.key)
+        file.rows = file.noted.rows if file.noted else 0
+    lake.open(tables.SOURCE_ROWS)
+    fresh = [file for file in found if file.fresh]
+    replaced = [file.key for file in fresh if file.noted is not None]
+    if fresh:
+        with lake.scratch("replaced_files", _REPLACED, _columns_of(replaced, ("source", "file"))):
+            lost = "replaced_files" if replaced else None
+            _land_files(lake, config, fresh, partial(lake.amend, lost=lost))
+    return _note(lake, config, found)
+
+
+_Write = Callable[[Table, str, dict[str, Any]], object]
+_WRITES = (tables.SOURCE_ROWS, tables.LANDED_FILES)
+_REPLACED = "select unnest($source::varchar[]) as source, unnest($file::varchar[]) as file"
+
+
+def _rules(lake: Lakehouse, config: Config) -> str:
+    """Digest of all that decides what is landed of a file: code, sources, tombstones."""
+    sources = [source.model_dump() for source in config.sources]
+    return digest_of(code_of(__file__), sources, lake.version(tables.TOMBSTONES))
+
+
+def _land_files(lake: Lakehouse, config: Config, found: list[LandedFile], write: _Write) -> None:
+    """Read files and hand the query of their rows to `write`; notes how many rows each has."""
     with tempfile.TemporaryDirectory(prefix="c360ml-mended-") as scratch:
-        readings = [(source, _read_through(lake, source, Path(scratch))) for source in config.sources]
+        readings = [(source, _read_through(lake, source, files, Path(scratch))) for source, files in _by_source(found)]
         parts = [(source, shape, alike) for source, read in readings for shape, alike in _alike(read)]
         units = [(part, *unit) for part, (_, _, alike) in enumerate(parts) for unit in _units(alike)]
-        with lake.scratch("landing_units", _UNITS, _columns_of(units)):
-            rows = _write(lake, config, _landing_sql(parts))
-    by_source: dict[str, int] = {}
-    for source, read in readings:
-        by_source[source.name] = by_source.get(source.name, 0) + sum(reading.rows for reading in read)
+        with lake.scratch("landing_units", _UNITS, _columns_of(units, ("part", "unit", "file", "shift"))):
+            lake.say(f"writing {sum(file.rows for file in found):,} rows of {len(found):,} files")
+            _write(lake, config, _landing_sql(parts), write)
+
+
+def _by_source(found: list[LandedFile]) -> list[tuple[Source, list[LandedFile]]]:
+    names = dict.fromkeys(file.source.name for file in found)
+    alike = [[file for file in found if file.source.name == name] for name in names]
+    return [(files[0].source, files) for files in alike]
+
+
+def _read_through(lake: Lakehouse, source: Source, files: list[LandedFile], scratch: Path) -> list[Reading]:
+    readings = []
+    for file in files:
+        _ = file.content_hash  # taken before the file is read: what changes later is seen to have changed
+        readings.append(read_through(lake.con, file.extract, scratch))
+        file.rows = readings[-1].rows
+    lake.say(f"{source.name}: {sum(reading.rows for reading in readings):,} rows")
+    return readings
+
+
+def _note(lake: Lakehouse, config: Config, found: list[LandedFile]) -> dict[str, Any]:
+    """Note which files are landed, and give the summary."""
+    note_files(lake, found)
+    note_inputs(lake, tables.LANDING_INPUTS, rules=_rules(lake, config), read={}, wrote=_WRITES)
+    by_source = {source.name: sum(file.rows for file in files) for source, files in _by_source(found)}
+    rows = lake.one(f"select count(*) from {tables.SOURCE_ROWS.path}")
     forgotten = sum(by_source.values()) - rows
     return {
         "rows": rows,
-        "files": sum(len(read) for _, read in readings),
+        "files": len(found),
         "by_source": by_source,
         **({"forgotten_rows": forgotten} if forgotten else {}),
     }
 
 
-def _write(lake: Lakehouse, config: Config, query: str) -> int:
+def _write(lake: Lakehouse, config: Config, query: str, write: _Write) -> None:
     loaded_at = {"loaded_at": datetime.now(UTC)}
     if lake.version(tables.TOMBSTONES) is None:
-        return lake.write(tables.SOURCE_ROWS, query, loaded_at)
+        write(tables.SOURCE_ROWS, query, loaded_at)
+        return
     # Never written before the rows of the forgotten are out: a Delta version would keep them.
     with lake.scratch("landed_rows", query, loaded_at), forgotten_rows(lake, config, "landed_rows") as forgotten:
-        return lake.write(
-            tables.SOURCE_ROWS, f"from landed_rows anti join {forgotten} using (source, file, row_number)"
-        )
+        write(tables.SOURCE_ROWS, f"from landed_rows anti join {forgotten} using (source, file, row_number)", {})
 
 
 _UNITS = """
@@ -81,15 +144,8 @@ _UNITS = """
 """
 
 
-def _columns_of(units: list[tuple[int, str, str, int]]) -> dict[str, list[Any]]:
-    names = ("part", "unit", "file", "shift")
-    return {name: [unit[position] for unit in units] for position, name in enumerate(names)}
-
-
-def _read_through(lake: Lakehouse, source: Source, scratch: Path) -> list[Reading]:
-    readings = [read_through(lake.con, extract, scratch) for extract in find_extracts(lake.folder, source)]
-    lake.say(f"{source.name}: {sum(reading.rows for reading in readings):,} rows")
-    return readings
+def _columns_of(rows: Sequence[tuple[Any, ...]], names: tuple[str, ...]) -> dict[str, list[Any]]:
+    return {name: [row[position] for row in rows] for position, name in enumerate(names)}
 
 
 def read_through(con: duckdb.DuckDBPyConnection, extract: Extract, scratch: Path) -> Reading:

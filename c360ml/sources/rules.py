@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 # Position weights and letter values: ISO 3779 / 49 CFR 565.15; position 9 holds the check digit.
 _VIN_WEIGHTS = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-# Of the VIN as a whole number of 17 digits, which is twice as quick as character by character.
+# A sign's place in this text, from 0 and modulo 10, is its value; `translate` would take twice as long.
+_VIN_SIGNS = "0123456789.ABCDEFGH..JKLMN.P.R..STUVWXYZ"
 _VIN_SUM = " + ".join(
-    f"{weight} * (digits // {10 ** (17 - position)} % 10)" for position, weight in enumerate(_VIN_WEIGHTS, 1) if weight
+    f"{weight} * ((strpos('{_VIN_SIGNS}', substr(vin, {position}, 1)) - 1) % 10)"
+    for position, weight in enumerate(_VIN_WEIGHTS, 1)
+    if weight
 )
 _NOT_KNOWN = (
     "none", "unknown", "unk", "n/a", "na", "nil", "null", "no", "x", "xx", "xxx", "-", "--", ".", "?", "tbd",
@@ -38,15 +41,13 @@ MACROS = (
         coalesce(try_cast(trim(v) as timestamptz), try_strptime(trim(v), {list(_DAY_FORMATS)})::timestamptz)""",
     # Below the limit that sums of amounts as DECIMAL(38, 4) can hold at any number of rows.
     "is_number(v) as coalesce(abs(try_cast(regexp_replace(trim(v), '[$,]', '', 'g') as double)) < 1e12, false)",
-    # The lambda computes `digits` once; a macro's argument is computed at each mention.
-    f"""check_digit_of(vin) as list_transform(
-            [try_cast(translate(vin, 'ABCDEFGHJKLMNPRSTUVWXYZ', '12345678123457923456789') as bigint)],
-            lambda digits: substr('0123456789X', 1 + ({_VIN_SUM}) % 11, 1)
-        )[1]""",
-    # Only North America demands the check digit; elsewhere position 9 is free (ISO 3779).
-    """is_vin(v) as regexp_full_match(upper(trim(v)), '[A-HJ-NPR-Z0-9]{17}') and (
-            trim(v)[1] not in ('1', '2', '3', '4', '5') or upper(trim(v))[9] = check_digit_of(upper(trim(v)))
-        )""",
+    # Only North America demands the check digit; elsewhere position 9 is free (ISO 3779). The lambda trims once: a
+    # macro's argument is computed at each mention.
+    f"""is_vin(v) as list_transform([upper(trim(v))], lambda vin:
+            regexp_full_match(vin, '[A-HJ-NPR-Z0-9]{{17}}') and (
+                vin[1] not in ('1', '2', '3', '4', '5')
+                or vin[9] = substr('0123456789X', 1 + ({_VIN_SUM}) % 11, 1)
+            ))[1]""",
 )
 
 

@@ -15,6 +15,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.sources import naming, rules
 from c360ml.sources.field_maps import CUSTOMERS, ENTITIES, ENTITY_OF_KIND, Entity
 from c360ml.sources.files import sql_text, with_inbox
+from c360ml.table_changes import code_of, digest_of, note_inputs, versions_of
 
 
 def validate(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -33,31 +34,60 @@ def validate(lake: Lakehouse, config: Config) -> dict[str, Any]:
         ColumnError: a file lacks a column without which none of its rows can be used.
         ConfigError: a source maps a column that is none, or names a customer source that is none.
     """
+    config = prepare(lake, config)
+    read = versions_of(lake, (tables.SOURCE_ROWS,))
+    with lake.scratch("refused", NO_REFUSED):
+        for entity in ENTITIES:
+            _validate_entity(lake, config, entity)
+        lake.write(tables.DEAD_LETTERS, _DEAD_LETTERS)
+    return note_valid(lake, config, read)
+
+
+def prepare(lake: Lakehouse, config: Config) -> Config:
+    """Check the sources, make the macros that rules speak of; gives the config with the sources of upserts.
+
+    Raises:
+        ConfigError: a source names a customer source that is none.
+    """
     config = with_inbox(lake.folder, config)
     _check_customer_sources(config)
     names = ", ".join(map(sql_text, _customer_sources(config)))
     is_customer_source = f"is_customer_source(v) as list_contains([{names}], v)"
     for macro in (*naming.MACROS, *rules.MACROS, is_customer_source):
         lake.rows(f"create or replace temp macro {macro}")
-    by_entity = {}
-    with lake.scratch("refused", _NO_REFUSED):
-        for entity in ENTITIES:
-            by_entity[entity.name] = _validate_entity(lake, config, entity)
-            lake.say(f"{entity.name}: {by_entity[entity.name]['accepted']:,} accepted")
-        lake.write(tables.DEAD_LETTERS, _DEAD_LETTERS)
-        reasons = lake.rows("select source || ':' || reason, count(*) from refused group by 1 order by 1")
+    return config
+
+
+def rules_digest(config: Config) -> str:
+    """Digest of all that decides whether a landed row is accepted: code, sources, customer sources."""
+    return digest_of(code_of(__file__), [source.model_dump() for source in config.sources])
+
+
+def note_valid(lake: Lakehouse, config: Config, read: dict[str, int]) -> dict[str, Any]:
+    """Note what the tables were made of, and count their rows."""
+    note_inputs(lake, tables.VALIDATION_INPUTS, rules=rules_digest(config), read=read, wrote=WRITES)
+    rejected = dict(lake.rows("select entity, count(*) from bronze.dead_letters group by all"))
+    by_entity = {
+        entity.name: {
+            "accepted": lake.one(f"select count(*) from {entity.table.path}"),
+            "rejected": rejected.get(entity.name, 0),
+        }
+        for entity in ENTITIES
+    }
+    reasons = lake.rows("select source || ':' || reason, count(*) from bronze.dead_letters group by 1 order by 1")
     accepted = sum(counts["accepted"] for counts in by_entity.values())
-    rejected = sum(counts["rejected"] for counts in by_entity.values())
     return {
-        "read": accepted + rejected,
+        "read": accepted + sum(rejected.values()),
         "accepted": accepted,
-        "rejected": rejected,
+        "rejected": sum(rejected.values()),
         "rejected_by_reason": dict(reasons),
         "by_entity": by_entity,
     }
 
 
-_NO_REFUSED = """
+WRITES = (*(entity.table for entity in ENTITIES), tables.DEAD_LETTERS)
+"""Tables that validation writes."""
+NO_REFUSED = """
     select null::varchar as source, null::varchar as file, null::bigint as row_number,
         null::varchar as entity, null::varchar as reason
     where false
@@ -85,21 +115,22 @@ def _customer_sources(config: Config) -> list[str]:
     return [source.name for source in config.sources if ENTITY_OF_KIND[source.kind] is CUSTOMERS]
 
 
-def _validate_entity(lake: Lakehouse, config: Config, entity: Entity) -> dict[str, int]:
+def _validate_entity(lake: Lakehouse, config: Config, entity: Entity) -> None:
     """Write the table of one entity, and add what is refused to `refused`."""
     columns = list(entity.table.columns)
-    sources = [source for source in config.sources if ENTITY_OF_KIND[source.kind] is entity]
+    sources = sources_of(config, entity)
     if not sources:
         nothing = ", ".join(f"null as {column}" for column in columns)
-        return {"accepted": lake.write(entity.table, f"select {nothing} where false"), "rejected": 0}
-    judged = " union all ".join(map(_judged_sql, sources))
+        lake.write(entity.table, f"select {nothing} where false")
+        return
+    judged = " union all ".join(map(judged_sql, sources))
     with (
         lake.scratch("judged", judged),
-        lake.scratch("repeated", _repeated_sql(entity)),
+        lake.scratch("repeated", repeated_sql(entity)),
     ):
         for source in sources:
-            _check_columns(lake, source)
-        lake.rows(_REFUSE, {"entity": entity.name})
+            check_columns(lake, source)
+        lake.rows(REFUSE, {"entity": entity.name})
         accepted = lake.write(
             entity.table,
             f"""
@@ -107,28 +138,32 @@ def _validate_entity(lake: Lakehouse, config: Config, entity: Entity) -> dict[st
             from judged anti join repeated using (source, file, row_number)
             where reason is null""",
         )
-    return {"accepted": accepted, "rejected": lake.one(_COUNT_REFUSED, {"entity": entity.name})}
+        lake.say(f"{entity.name}: {accepted:,} accepted")
 
 
-_REFUSE = """
+def sources_of(config: Config, entity: Entity) -> list[Source]:
+    """List the sources whose rows become an entity."""
+    return [source for source in config.sources if ENTITY_OF_KIND[source.kind] is entity]
+
+
+REFUSE = """
     insert into refused
     select source, file, row_number, $entity, reason from judged where reason is not null
     union all
     select source, file, row_number, $entity, 'duplicate_key' from repeated
 """
-_COUNT_REFUSED = "select count(*) from refused where entity = $entity"
 
 
-def _judged_sql(source: Source) -> str:
+def judged_sql(source: Source, landed: str = tables.SOURCE_ROWS.path) -> str:
     """Write the query for a source's named rows, each with the first rule it breaks."""
     cases = "\n".join(f"when {rule.broken_when} then {sql_text(rule.name)}" for rule in rules.RULES[source.kind])
     return f"""
         select * exclude (loaded_at, unreadable, deleted),
             case when unreadable then 'row_unreadable' {cases} end as reason
-        from ({naming.named_rows_sql(source)})"""
+        from ({naming.named_rows_sql(source, landed)})"""
 
 
-def _repeated_sql(entity: Entity) -> str:
+def repeated_sql(entity: Entity) -> str:
     """Write the query for acceptable rows whose key comes again, later changed or later in the files.
 
     A row that its source has deleted takes earlier versions of itself along.
@@ -151,7 +186,7 @@ def _repeated_sql(entity: Entity) -> str:
         select source, file, row_number from ranked where place > 1 and reason is null"""
 
 
-def _check_columns(lake: Lakehouse, source: Source) -> None:
+def check_columns(lake: Lakehouse, source: Source) -> None:
     """Stop at a file that lacks a column that its kind must have; an empty column is no lack."""
     fields = naming.field_map(source)
     for column in ENTITY_OF_KIND[source.kind].required:

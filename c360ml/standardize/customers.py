@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from c360ml.config import Config
 from c360ml.lakehouse import Lakehouse
+from c360ml.standardize.changes import Changes, put
 from c360ml.standardize.dates import day_first_sql
 from c360ml.standardize.moments import key, moment
 from c360ml.standardize.quality import quality_score
 from c360ml.standardize.records import ROLES, standardized
 from c360ml.standardize.text import sql_list, sql_text, trimmed
-from c360ml.tables import RECORDS
+from c360ml.tables import CUSTOMERS, RECORDS
 
 STATUSES = (
     (r"prospect|lead|not contacted|contacted|working|nurtur|qualified|converted|^new$|^open\b", "PROSPECT"),
@@ -30,19 +34,19 @@ CONSENT_NO = ("false", "f", "no", "n", "0", "opt out", "opted out", "optout", "o
               "denied", "refused", "withdrawn", "off")  # fmt: skip
 
 
-def write_records(lake: Lakehouse, config: Config) -> int:
-    """Write silver.records from bronze.customers; returns their number."""
+def write_records(lake: Lakehouse, config: Config, changes: Changes | None = None) -> None:
+    """Write silver.records from bronze.customers, or what changed of them."""
     country = config.project.country
-    roles = ", ".join(f"{trimmed(role)} as {role}" for role in ROLES)
-    rows = f"""
-        select {key("source", "source_key")} as record_id, source, source_key, {roles},
-            status, marketing_consent, created_at, updated_at
-        from bronze.customers
-    """
-    lake.rows(f"create or replace temp view customer_rows as {rows}")
-    with standardized(lake.con, "customer_rows", country) as query:
+    rows = CUSTOMERS.path if changes is None else changes.rows
+    whole = None if changes is None else "customer_rows"
+    with (
+        customer_rows(lake),
+        customer_rows(lake, rows, "changed_customer_rows"),
+        standardized(lake.con, "changed_customer_rows", country, whole) as query,
+    ):
         columns = ", ".join(f'"{name}"' for name in RECORDS.columns)
-        written = lake.write(
+        put(
+            lake,
             RECORDS,
             f"""
             with created_order as ({day_first_sql("customer_rows", "created_at", country)}),
@@ -64,9 +68,27 @@ def write_records(lake: Lakehouse, config: Config) -> int:
             )
             select {columns} from scored
             """,
+            changes,
         )
-    lake.rows("drop view customer_rows")
-    return written
+
+
+@contextmanager
+def customer_rows(lake: Lakehouse, rows: str = CUSTOMERS.path, name: str = "customer_rows") -> Iterator[None]:
+    """Show rows of bronze.customers with roles trimmed as a view, for the length of a `with` block."""
+    lake.rows(f"create or replace temp view {name} as {_trimmed_roles(rows)}")
+    try:
+        yield
+    finally:
+        lake.rows(f"drop view {name}")
+
+
+def _trimmed_roles(rows: str) -> str:
+    roles = ", ".join(f"{trimmed(role)} as {role}" for role in ROLES)
+    return f"""
+        select {key("source", "source_key")} as record_id, source, source_key, {roles},
+            status, marketing_consent, created_at, updated_at
+        from {rows}
+    """
 
 
 def _status() -> str:

@@ -47,15 +47,16 @@ def day_first_sql(rows: str, column: str, country: str) -> str:
     """
 
 
-def add_date(rows: str, column: str, country: str) -> str:
+def add_date(rows: str, column: str, country: str, whole: str | None = None) -> str:
     """SQL that reads a text column as `column_raw` and adds it as YYYY-MM-DD text.
 
     Understands YYYY-MM-DD, YYYYMMDD, MM/DD/YYYY or DD/MM/YYYY (decided by source), two-digit years (31 to
     99 are 19xx), names of months, and whatever time follows. An impossible date (1971-13-24) keeps its
-    digits in the same layout, so that it can be compared as text; a placeholder date is null.
+    digits in the same layout, so that it can be compared as text; a placeholder date is null. What a source means
+    by 03/04/1990 is told by the table `whole`, or by `rows` themselves.
     """
     return f"""
-    with day_first as ({day_first_sql(rows, column, country)}),
+    with day_first as ({day_first_sql(whole or rows, column, country)}),
     lowered as (
         select r.* rename ({column} as {column}_raw), lower(trim({column})) as date_text, day_first
         from {rows} r

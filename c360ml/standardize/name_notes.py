@@ -2,7 +2,10 @@
 
 Few names are odd like that, so they are found by one regular expression, and read one distinct name at a time.
 Two people in one record ("Mr & Mrs John Smith", "John and Mary Smith") are read as the first of them: a record is
-one customer, and the first is who signs. `count_odd_names` of the data quality counts them.
+one customer, and the first is who signs. `count_odd_names` of the data quality counts them. Of an odd name of more
+than `LONGEST_NAME` characters only the first are read: the time these expressions take grows with the square of the
+length, no name of a person is that long, and what a form or an export has put behind it is not part of it. The whole
+text stays in `name_raw`.
 """
 
 from __future__ import annotations
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 NAME_ROLES = ("full_name", "given_name", "middle_name", "surname", "maiden_name")
 """The roles that hold names of people."""
+
+LONGEST_NAME = 255
+"""Characters of an odd name that are read: what the usual column for a name holds, VARCHAR(255)."""
 
 TWO_PEOPLE = "(?i)[&+]|[ .,](and|und) "
 """Regular expression, for Python and DuckDB, of a sign or word between two people."""
@@ -79,7 +85,7 @@ def read_odd_name(role: str, text: str) -> tuple[str, str | None]:
     >>> read_odd_name("full_name", "Mr & Mrs John Smith"), read_odd_name("surname", "Jones (Smith)")
     (('John Smith', None), ('Jones', 'Smith'))
     """
-    name, maiden = unicodedata.normalize("NFC", text), None
+    name, maiden = unicodedata.normalize("NFC", " ".join(text.split())[:LONGEST_NAME]), None
     if has_foreign_letter(name):
         name = latin_letters(name) if role == "full_name" else latin_part(name)
     name = _GENERATION_IN_BRACKETS.sub(" \\1 ", name)

@@ -60,7 +60,8 @@ def write_source_quality(lake: Lakehouse) -> None:
         with accepted as (
             select source,
                 count(*) as records,
-                avg(quality_score) as quality_score,
+                -- whole numbers, whose sum is the same in any order
+                sum(cast(round(10000 * quality_score) as bigint)) / (10000.0 * count(*)) as quality_score,
                 avg(cast(email is not null as integer)) as email_share,
                 avg(cast(phone is not null as integer)) as phone_share,
                 avg(cast(given_name is not null and surname is not null as integer)) as name_share,

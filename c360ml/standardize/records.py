@@ -36,7 +36,7 @@ RECORD_COLUMNS = (
 
 _ATTRIBUTE = "attribute:"
 _ATTRIBUTE_ROLE = re.compile(r"attribute:[a-z0-9_]+")
-_FEWEST_EPOCH_BIRTHDAYS, _EPOCH_BIRTHDAY_SHARE = 20, 0.005
+FEWEST_EPOCH_BIRTHDAYS, _EPOCH_BIRTHDAY_SHARE = 20, 0.005
 
 
 def standardize_records(
@@ -142,22 +142,24 @@ def _check_ids(con: duckdb.DuckDBPyConnection) -> None:
 
 
 @contextmanager
-def standardized(con: duckdb.DuckDBPyConnection, rows: str, country: str) -> Iterator[str]:
+def standardized(con: duckdb.DuckDBPyConnection, rows: str, country: str, whole: str | None = None) -> Iterator[str]:
     """Standardize the table `rows` and give the query that answers; it holds within the `with` block.
 
     Args:
         con: the connection that holds `rows`.
         rows: a table with `record_id`, `source` and a text column for each of `ROLES`; more columns stay.
         country: ISO 3166 code assumed where a row names no country.
+        whole: a table that holds `rows` and more, all of which tell what a source means; without it, `rows`.
     """
     parts, made = "record_parts", ["record_parts", "record_streets"]
     read_odd_names(con, rows, "record_odd_names")
-    con.execute(f"create or replace temp table {parts} as {_parts(rows, country)}").fetchall()
+    con.execute(f"create or replace temp table {parts} as {_parts(rows, country, whole or rows)}").fetchall()
     con.execute(f"create or replace temp table record_streets as {street_names(parts)}").fetchall()
     number_phones(con, parts, "record_phones")
     sound_names(con, parts, "record_names")
     try:
-        yield _joined(parts)
+        born = f"select source, date_of_birth, 1 as n from {parts}"
+        yield _joined(parts, born if whole is None else birthdays(whole, country))
     finally:
         for name in made:
             con.execute(f"drop table if exists {name}").fetchall()
@@ -166,17 +168,27 @@ def standardized(con: duckdb.DuckDBPyConnection, rows: str, country: str) -> Ite
         con.unregister("record_odd_names")
 
 
-def _parts(rows: str, country: str) -> str:
+def birthdays(rows: str, country: str) -> str:
+    """SQL for `source, date_of_birth, n`: how many rows of a source have which standardized date of birth.
+
+    >>> birthdays("people", "US").startswith("select source, date_of_birth, n from")
+    True
+    """
+    counted = f"(select source, date_of_birth, count(*) as n from {rows} where date_of_birth is not null group by all)"
+    return f"select source, date_of_birth, n from ({add_date(counted, 'date_of_birth', country)})"
+
+
+def _parts(rows: str, country: str, whole: str) -> str:
     """SQL for everything that a row tells by itself."""
     return f"""
     with given as (
-        select * from {rows} cross join ({lost_zeros(rows)})
+        select * from {rows} cross join ({lost_zeros(whole)})
     ),
     with_emails as ({add_emails("given")}),
     with_names as ({add_names("with_emails", "record_odd_names")}),
     with_address as ({add_address_parts("with_names", country)}),
     with_phones as ({add_phone_parts("with_address", country)}),
-    with_dates as ({add_date("with_phones", "date_of_birth", country)})
+    with_dates as ({add_date("with_phones", "date_of_birth", country, whole)})
     select * replace ({_national_id()} as national_id, {_gender()} as gender)
     from with_dates
     """
@@ -199,15 +211,24 @@ def _gender() -> str:
         end"""
 
 
-def _joined(parts: str) -> str:
+def epoch_sources(born: str) -> str:
+    """SQL for the sources in which the first day of 1970 is too frequent to be a birthday: it means that none is known.
+
+    Args:
+        born: SQL of `source, date_of_birth, n`, as `birthdays` counts them.
+    """
+    return f"""
+        select source from ({born})
+        group by source
+        having sum(n) filter (date_of_birth = '1970-01-01')
+            >= greatest({FEWEST_EPOCH_BIRTHDAYS}, {_EPOCH_BIRTHDAY_SHARE} * sum(n) filter (date_of_birth is not null))
+    """
+
+
+def _joined(parts: str, born: str) -> str:
     """SQL that joins the answers for distinct values: numbered phones, abbreviated streets, sounds of names."""
     return f"""
-    with epoch_sources as (
-        select source from {parts}
-        group by source
-        having count(*) filter (date_of_birth = '1970-01-01')
-            >= greatest({_FEWEST_EPOCH_BIRTHDAYS}, {_EPOCH_BIRTHDAY_SHARE} * count(date_of_birth))
-    )
+    with epoch_sources as ({epoch_sources(born)})
     select p.* exclude (phone_text, phone_country, street_text) replace (
             coalesce(p.phone, f.phone) as phone,
             case when date_of_birth <> '1970-01-01' or source not in (from epoch_sources) then date_of_birth end

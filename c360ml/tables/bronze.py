@@ -16,6 +16,35 @@ SOURCE_ROWS = table(
     raw           VARCHAR      * the row as JSON text
 """,
 )
+LANDED_FILES = table(
+    "bronze.landed_files",
+    key="source file",
+    about="Files that were landed, so that an append reads only those that are new or changed.",
+    columns="""
+    source        VARCHAR      name of the source in the config
+    file          VARCHAR      file name below the project folder
+    bytes         BIGINT       size of the file
+    modified_ns   BIGINT       when it was last modified, in nanoseconds since 1970; null if that was just before
+    content_hash  VARCHAR      BLAKE2b of the file
+    rows          BIGINT       rows that were read of it
+""",
+)
+_INPUTS = """
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
+"""
+LANDING_INPUTS = table(
+    "bronze.landing_inputs",
+    key="input",
+    about="What landed rows were made of, so that an append can tell what has changed since.",
+    columns=_INPUTS,
+)
+VALIDATION_INPUTS = table(
+    "bronze.validation_inputs",
+    key="input",
+    about="What accepted and rejected rows were made of, so that an append can tell what has changed since.",
+    columns=_INPUTS,
+)
 _PROVENANCE = """
     source        VARCHAR      name of the source in the config
     file          VARCHAR      file the row came from

@@ -58,6 +58,20 @@ CUSTOMER_ACTIVITY = table(
     days_since_last_activity BIGINT days from the last interaction to the end of observation
     purchases_per_year DOUBLE  purchases by year of tenure
     engagement_score DOUBLE    0 to 100: digital recency and breadth
+    last_web_on   DATE         day of the last web page view or session
+    last_app_on   DATE         day of the last app event
+    last_email_on DATE         day of the last e-mail event
+    last_social_on DATE        day of the last social event
+    first_record_on DATE       creation of the customer's earliest record
+""",
+)
+ACTIVITY_INPUTS = table(
+    "gold.activity_inputs",
+    key="input",
+    about="What interactions and activity were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )
 CUSTOMER_VALUE = table(
@@ -297,7 +311,7 @@ CUSTOMER_360 = table(
     + "\n".join(
         f"{name} {column.type} {column.meaning}"
         for name, column in CUSTOMER_ACTIVITY.columns.items()
-        if name != "master_id"
+        if name not in ("master_id", "first_record_on")
     )
     + """
     historical_value DOUBLE    spend so far on purchases, net of refunds

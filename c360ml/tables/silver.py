@@ -129,6 +129,15 @@ CAMPAIGN_SENDS = table(
     audience      VARCHAR      TREATED or CONTROL
 """,
 )
+STANDARD_INPUTS = table(
+    "silver.standard_inputs",
+    key="input",
+    about="What standardized rows were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
+""",
+)
 LINKS = table(
     "silver.links",
     key="record_id_l record_id_r",
@@ -169,6 +178,7 @@ LINKED_RECORDS = table(
     columns="""
     record_id     VARCHAR      record
     content_hash  VARCHAR      MD5 of everything that is compared of it
+    block_keys    BIGINT[]     hashes of what it is blocked on, each with the number of its rule
 """,
 )
 TERM_STATISTICS = table(
@@ -235,5 +245,14 @@ GOLDEN_PROVENANCE = table(
     runner_up_record_id VARCHAR record whose different value would be chosen without that value; null if there is none
     rule          VARCHAR      survivorship rule that chose it
     candidates    BIGINT       distinct values that competed
+""",
+)
+IDENTITY_INPUTS = table(
+    "silver.identity_inputs",
+    key="input",
+    about="What identities and golden records were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,6 +90,16 @@ def sizes_chart(result: RunResult, segments: str, title: str) -> Spec:
         "x": _field("customers", "quantitative"),
     }
     return _spec(title, rows, "bar", encoding)
+
+
+def page_of(title: str, figures: dict[str, str]) -> str:
+    """Put figures onto one page that needs nothing else.
+
+    >>> page_of("value", {"forecast": "<svg/>"}).count("<svg/>")
+    1
+    """
+    drawn = "".join(f"<figure>{figure}</figure>" for figure in figures.values())
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>{drawn}</html>\n'
 
 
 def as_svg(spec: Spec) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from c360ml.pipeline import RunResult
 
 LIBRARIES = ("c360ml", "duckdb", "deltalake", "splink", "scikit-learn", "scipy", "numpy", "mlflow")
+_BLOCKING_MEASURES = ("blocking_recall", "scored_recall", "model_recall", "clustering_recall", "recall_steps")
 _LONGEST_PARAMETER = 500
 _NOT_IN_NAMES = re.compile(r"[^\w\-. :/]", re.ASCII)
 
@@ -62,12 +63,17 @@ def settings(sections: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 def whole_run(result: RunResult) -> Logged:
     """Everything about the run as a whole: settings, versions, digest; rows in, times, customers."""
     config = result.config.model_dump(mode="json", exclude={"sources"})
-    params = settings(config) | {
-        "sources": ", ".join(source.name for source in result.config.sources)[:_LONGEST_PARAMETER],
-        "data_digest": result.digest,
-        "python": python_version(),
-        **{f"version.{name}": version(name) for name in LIBRARIES},
-    }
+    named = {source.name: source.model_dump(mode="json", exclude={"name"}) for source in result.config.sources}
+    params = (
+        settings(config)
+        | settings({"source": named})
+        | {
+            "sources": ", ".join(source.name for source in result.config.sources)[:_LONGEST_PARAMETER],
+            "data_digest": result.digest,
+            "python": python_version(),
+            **{f"version.{name}": version(name) for name in LIBRARIES},
+        }
+    )
     metrics = {f"seconds.{step.name}": step.seconds for step in result.steps}
     for step in ("land", "validate", "standardize", "identify", "collect", "profile"):
         metrics |= numbers(result.summary(step), f"{step}.")
@@ -91,9 +97,46 @@ def linkage_run(result: RunResult) -> Logged:
     return Logged(params, metrics | numbers(result.summary("identify")) | accuracy(result))
 
 
+def blocking_run(result: RunResult) -> Logged:
+    """Which pairs were compared: rules, what each found and costs, and what blocking lost by the labels."""
+    summary = result.summary("link")
+    chosen = [rule for rule in summary["blocking_rules"] if rule["chosen"]]
+    params = {
+        f"rule.{number:02}": f"{rule['rule']} by {rule['split_by']}" if rule.get("split_by") else rule["rule"]
+        for number, rule in enumerate(chosen, 1)
+    }
+    by_rule = {f"rule.{number:02}": rule for number, rule in enumerate(chosen, 1)}
+    metrics = {"candidate_pairs": float(summary["candidate_pairs"]), "rules": float(len(chosen))}
+    told = {name: result.evaluation[name] for name in _BLOCKING_MEASURES if name in result.evaluation}
+    return Logged({"max_pairs": str(result.config.linkage.max_pairs), **params}, metrics | numbers(told | by_rule))
+
+
+def identity_run(result: RunResult) -> Logged:
+    """Who the customers are: master IDs kept, merged and split, households, and how right the clusters are."""
+    params = settings(result.config.golden.model_dump(mode="json"))
+    summary = result.summary("identify")
+    clustering = numbers(result.summary("link").get("clustering", {}), "clustering.")
+    return Logged(params, numbers(summary) | clustering | accuracy(result))
+
+
 def accuracy(result: RunResult) -> dict[str, float]:
-    """Measures against the labels that the project names; empty without labels."""
-    return numbers(result.evaluation)
+    """Measures against the labels that the project names, with 95 % intervals; empty without labels."""
+    ends = {
+        f"{name}.{end}": value
+        for name, interval in result.evaluation.get("intervals", {}).items()
+        for end, value in zip(("low", "high"), interval, strict=True)
+    }
+    return numbers(result.evaluation) | numbers(ends, "interval.")
+
+
+def error_rows(result: RunResult) -> list[dict[str, str]]:
+    """Examples of wrong pairs: the error, its kind, and the keys of the two records, nothing of them."""
+    return [
+        {"error": error, "kind": kind["kind"], "record_id_l": left, "record_id_r": right}
+        for error, kinds in result.evaluation.get("errors", {}).items()
+        for kind in kinds
+        for left, right in kind["examples"]
+    ]
 
 
 def value_run(result: RunResult) -> Logged:

@@ -9,6 +9,7 @@ from typing import Any
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
+from c360ml.tracking.exports import verify_if_exported
 from c360ml.tracking.pair_scorer import PairScorer
 from c360ml.tracking.schemas import PairScore, PairStep, RecordPair, known_fields, told
 
@@ -18,6 +19,7 @@ class LinkageModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the model."""
+        verify_if_exported(context.artifacts["linkage"])
         content = json.loads(Path(context.artifacts["linkage"]).read_text("utf-8"))
         self._scorer = PairScorer(content, country=context.model_config["country"])
 

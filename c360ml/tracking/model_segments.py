@@ -11,6 +11,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from c360ml.errors import DataError
 from c360ml.segments import KMeansSegmenter, RfmScorer, ValueTiers
+from c360ml.tracking.exports import verify_if_exported
 from c360ml.tracking.schemas import CustomerCounts, Segments, told
 
 
@@ -19,6 +20,7 @@ class SegmentsModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the models."""
+        verify_if_exported(context.artifacts["segments"])
         content = json.loads(Path(context.artifacts["segments"]).read_text("utf-8"))
         self._rfm = RfmScorer.from_dict(content["rfm"]) if content["rfm"] else None
         self._kmeans = KMeansSegmenter.from_dict(content["kmeans"]) if content["kmeans"] else None

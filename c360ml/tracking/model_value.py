@@ -13,6 +13,7 @@ from mlflow.pyfunc.model import PythonModel
 from c360ml.customer_value import GammaGamma
 from c360ml.customer_value.fitting import Models, read_purchase_model
 from c360ml.customer_value.lifetime_value import add_value
+from c360ml.tracking.exports import verify_if_exported
 from c360ml.tracking.schemas import PurchaseHistory, Value, finite, told
 
 _SCHEMA = pa.schema([(name, pa.float64()) for name in PurchaseHistory.model_fields])
@@ -23,6 +24,7 @@ class ValueModel(PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Read the models."""
+        verify_if_exported(context.artifacts["customer_value"])
         content = json.loads(Path(context.artifacts["customer_value"]).read_text("utf-8"))
         gamma_gamma = content["gamma_gamma"]
         self._models = Models(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +13,13 @@ from typing import Any
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
+PARENT_RUN = "c360ml.run"
+"""Tag of a version: the MLflow run of the pipeline run that made it."""
+DECISION = "alias_decision"
+"""Tag of a version: why it bears its alias."""
 _MEASURE = "pairwise_f1"
+_DIGEST = "c360ml.digest"
+_WHY = {CHAMPION: "there was none", CHALLENGER: "`c360ml promote` decides"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,13 @@ class LoggedModel:
     input_example: Any
     model_config: dict[str, Any] | None = None
 
+    def digest(self) -> str:
+        """Digest of all that decides its answers: code, artifacts, settings and the package's version."""
+        files = [self.code, *(self.artifacts[name] for name in sorted(self.artifacts))]
+        parts = [path.read_bytes() for path in files]
+        told = json.dumps([self.model_config, requirements()], sort_keys=True).encode()
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in (*parts, told))).hexdigest()
+
 
 def requirements() -> list[str]:
     """What a model needs to run: the package it was made with, and MLflow.
@@ -35,7 +50,10 @@ def requirements() -> list[str]:
 
 
 def register(model: LoggedModel, measured_f1: float | None) -> str:
-    """Log a model to the active run, register it, and give it an alias; returns the version.
+    """Log a model to the active run and register it, unless the same is there already; returns the version.
+
+    The first version of a model is its champion. A later one is the challenger, whatever it measures: `promote`
+    decides. A model that is to the last byte the champion or the challenger is no new version.
 
     Args:
         model: what to log.
@@ -43,6 +61,11 @@ def register(model: LoggedModel, measured_f1: float | None) -> str:
     """
     import mlflow
 
+    client, digest = mlflow.MlflowClient(), model.digest()
+    held = {alias: version_by_alias(client, model.name, alias) for alias in (CHAMPION, CHALLENGER)}
+    for known in held.values():
+        if known is not None and known.tags.get(_DIGEST) == digest:
+            return str(known.version)
     with redirect_stderr(StringIO()):  # where MLflow tells of each version
         logged = mlflow.pyfunc.log_model(
             name=model.name,
@@ -55,45 +78,36 @@ def register(model: LoggedModel, measured_f1: float | None) -> str:
             model_type=model.name,
         )
     new = str(logged.registered_model_version)
-    client = mlflow.MlflowClient()
-    champion_f1 = _champion_f1(client, model.name)
-    alias, reason = choose_alias(measured_f1, champion_f1)
+    alias = CHAMPION if held[CHAMPION] is None else CHALLENGER
+    tags = {_DIGEST: digest, DECISION: f"{alias}: {_WHY[alias]}", PARENT_RUN: _parent_run()}
     if measured_f1 is not None:
-        client.set_model_version_tag(model.name, new, _MEASURE, repr(measured_f1))
-    client.set_model_version_tag(model.name, new, "alias_decision", f"{alias}: {reason}")
+        tags[_MEASURE] = repr(measured_f1)
+    for name, value in tags.items():
+        client.set_model_version_tag(model.name, new, name, value)
     client.set_registered_model_alias(model.name, alias, new)
     return new
 
 
-def choose_alias(measured_f1: float | None, champion_f1: float | None) -> tuple[str, str]:
-    """Choose the alias of a new version, and say why.
+def _parent_run() -> str:
+    import mlflow
 
-    >>> choose_alias(0.95, 0.97)
-    ('challenger', 'pairwise F1 0.9500 is below the 0.9700 of the champion')
-    """
-    if champion_f1 is None:
-        return CHAMPION, "there is no champion with a measured pairwise F1"
-    if measured_f1 is None:
-        return CHAMPION, "the run has no labels to compare by"
-    if measured_f1 >= champion_f1:
-        return CHAMPION, f"pairwise F1 {measured_f1:.4f} is not below the {champion_f1:.4f} of the champion"
-    return CHALLENGER, f"pairwise F1 {measured_f1:.4f} is below the {champion_f1:.4f} of the champion"
+    run: Any = mlflow.active_run()
+    return str(run.data.tags.get("mlflow.parentRunId", run.info.run_id))
 
 
 def champion_version(client: Any, name: str) -> Any | None:
     """Look up the champion of a registered model; None if it has none."""
+    return version_by_alias(client, name, CHAMPION)
+
+
+def version_by_alias(client: Any, name: str, alias: str) -> Any | None:
+    """Look up the version of a registered model that bears an alias; None if none does."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return client.get_model_version_by_alias(name, CHAMPION)
+        return client.get_model_version_by_alias(name, alias)
     except MlflowException:
         return None
-
-
-def _champion_f1(client: Any, name: str) -> float | None:
-    champion = champion_version(client, name)
-    measured = champion.tags.get(_MEASURE) if champion is not None else None
-    return None if measured is None else float(measured)
 
 
 def run_f1(evaluation: dict[str, Any]) -> float | None:

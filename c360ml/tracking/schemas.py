@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from c360ml.errors import C360Error
 
@@ -17,28 +17,42 @@ class Taken(BaseModel):
     model_config = ConfigDict(extra="allow", allow_inf_nan=False, hide_input_in_errors=True)
 
 
+def _as_given(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Let a value of a wrong type pass, for the model to refuse with its record.
+
+    MLflow reads an error here as one of the whole request, and repeats the request in its answer.
+    """
+    try:
+        return check(value)
+    except ValidationError:
+        return value
+
+
+Text = Annotated[str | None, WrapValidator(_as_given)]
+
+
 class RawRecord(Taken):
     """A customer record as a source would send it; every field is optional text."""
 
-    full_name: str | None = None
-    given_name: str | None = None
-    middle_name: str | None = None
-    surname: str | None = None
-    maiden_name: str | None = None
-    suffix: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    date_of_birth: str | None = None
-    national_id: str | None = None
-    address: str | None = None
-    street_number: str | None = None
-    street: str | None = None
-    unit: str | None = None
-    city: str | None = None
-    state: str | None = None
-    postcode: str | None = None
-    country: str | None = None
-    gender: str | None = None
+    full_name: Text = None
+    given_name: Text = None
+    middle_name: Text = None
+    surname: Text = None
+    maiden_name: Text = None
+    suffix: Text = None
+    email: Text = None
+    phone: Text = None
+    date_of_birth: Text = None
+    national_id: Text = None
+    address: Text = None
+    street_number: Text = None
+    street: Text = None
+    unit: Text = None
+    city: Text = None
+    state: Text = None
+    postcode: Text = None
+    country: Text = None
+    gender: Text = None
 
 
 class RecordPair(Taken):
@@ -82,6 +96,10 @@ class Value(BaseModel):
     expected_purchases: float | None = None
     expected_spend: float | None = None
     projected_value: float | None = None
+    value_year_1: float | None = None
+    value_year_2: float | None = None
+    value_year_3: float | None = None
+    value_all_years: float | None = None
     error: str | None = None
 
 
@@ -108,7 +126,7 @@ class Segments(BaseModel):
 
 def known_fields(record: Taken) -> dict[str, Any]:
     """Give what a record says, without what it leaves out; unknown fields stay, for the model to refuse."""
-    return {**record.model_dump(exclude_none=True), **(record.model_extra or {})}
+    return {name: value for name, value in record if value is not None or name not in type(record).model_fields}
 
 
 def finite(number: Any) -> float | None:

@@ -15,7 +15,14 @@ from c360ml import Lakehouse, tables, write_world
 from c360ml.config import Config
 from c360ml.lakehouse import connect
 from c360ml.linkage import LinkageModel
-from c360ml.linkage.append import APPENDED_CLUSTERS, APPENDED_LINKS, Linked, append, content_hashes
+from c360ml.linkage.append import (
+    APPENDED_CLUSTERS,
+    APPENDED_LINKS,
+    APPENDED_RECORDS,
+    Linked,
+    append,
+    linked_records,
+)
 from c360ml.pipeline import STEPS
 
 HEADER = (
@@ -38,10 +45,10 @@ def standardized(folder: Path, people: int) -> Path:
     return file
 
 
-def keep(con, links, clusters):
+def keep(con, links, clusters, seen):
     con.execute(f"create or replace table links as {links}").fetchall()
     con.execute(f"create or replace table linked_clusters as {clusters}").fetchall()
-    con.execute(f"create or replace table seen as {content_hashes(con, 'now')}").fetchall()
+    con.execute(f"create or replace table seen as {seen}").fetchall()
 
 
 def change_some(con, batch):
@@ -65,7 +72,7 @@ def measure(file, batches):
     began = time.perf_counter()
     model = LinkageModel().fit("now", con=con)
     con.execute("create table learnt as from term_statistics").fetchall()
-    keep(con, model.pairs_query(), f"from {model.cluster_table()}")
+    keep(con, model.pairs_query(), f"from {model.cluster_table()}", linked_records(con, model, "now"))
     fitted, content = time.perf_counter() - began, model.to_dict()
     seconds, touched = [], 0
     for batch in range(batches):
@@ -76,7 +83,7 @@ def measure(file, batches):
         change_some(con, batch)
         began = time.perf_counter()
         appended = append(con, LinkageModel.from_dict(content), "now", LINKED)
-        keep(con, f"from {APPENDED_LINKS}", f"from {APPENDED_CLUSTERS}")
+        keep(con, f"from {APPENDED_LINKS}", f"from {APPENDED_CLUSTERS}", f"from {APPENDED_RECORDS}")
         seconds.append(time.perf_counter() - began)
         touched += appended.touched_records
     began = time.perf_counter()

@@ -1,6 +1,9 @@
-"""Time and memory of the whole flow at size, plain Splink's time for its part beside it.
+"""Time, memory, disk and pairs of the whole flow at several sizes, how each step grows, and what that means beyond.
 
-python experiments/scaling/run.py [--people 476000] [--purchases-per-customer 8.4] [--folder DIR]
+python experiments/scaling/run.py [--people 47600 142800 476000] [--folder DIR] [--memory-limit-gb 4] [--write-costs]
+
+Sizes are people; a person has about 2.16 records. `--write-costs` keeps the growth in
+`c360ml/pipeline/step_costs.json`, from which `c360ml plan` reckons.
 """
 
 from __future__ import annotations
@@ -8,123 +11,127 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-FLOW = """
-import json, sys, time
-from c360ml.cli.commands import _publish
-from c360ml.pipeline import run_pipeline
+from growth import Growth, fit_growth, projection
 
-started, published = time.perf_counter(), {}
-def publish(lake, result):
-    began = time.perf_counter()
-    _publish(lake, result, lambda message: None)
-    published["seconds"] = time.perf_counter() - began
-result = run_pipeline(sys.argv[1], then=publish)
-steps = {step.name: step.seconds for step in result.steps} | {"report and tracking": round(published["seconds"], 1)}
-print(json.dumps({
-    "seconds": time.perf_counter() - started,
-    "steps": steps,
-    "records": result.summary("link")["records"],
-    "candidate_pairs": result.summary("link")["candidate_pairs"],
-    "purchases": result.summary("standardize")["purchases"],
-    "customers": result.summary("identify")["customers"],
-    "b3_f1": result.evaluation["b3_f1"],
-}))
-"""
-
-SPLINK = """
-import json, sys, time
-import duckdb
-import splink.comparison_library as cl
-from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-from c360ml import tables
-from c360ml.lakehouse import Lakehouse
-
-with Lakehouse(sys.argv[1]) as lake:
-    lake.open(tables.RECORDS)
-    con = duckdb.connect()
-    records = lake.sql("select * from silver.records").to_arrow_table()
-    con.execute("create table records as from records").fetchall()
-started = time.perf_counter()
-api = DuckDBAPI(con)
-settings = SettingsCreator(
-    link_type="dedupe_only",
-    unique_id_column_name="record_id",
-    comparisons=[
-        cl.JaroWinklerAtThresholds("given_name", [0.9, 0.8]).configure(term_frequency_adjustments=True),
-        cl.JaroWinklerAtThresholds("surname", [0.92, 0.85]).configure(term_frequency_adjustments=True),
-        cl.ExactMatch("email"),
-        cl.ExactMatch("phone"),
-        cl.LevenshteinAtThresholds("date_of_birth", [1, 2]),
-        cl.ExactMatch("postcode").configure(term_frequency_adjustments=True),
-    ],
-    blocking_rules_to_generate_predictions=[
-        block_on("email"),
-        block_on("phone"),
-        block_on("given_name", "surname", "postcode"),
-        block_on("given_name", "surname", "city"),
-        block_on("date_of_birth", "surname"),
-        block_on("street", "street_number", "given_name"),
-    ],
-    retain_matching_columns=False,
-)
-linker = Linker(api.register("records"), settings, log_level=None)
-linker.training.estimate_probability_two_random_records_match([block_on("email", "given_name")], recall=0.5)
-linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
-linker.training.estimate_parameters_using_expectation_maximisation(block_on("email"))
-linker.training.estimate_parameters_using_expectation_maximisation(block_on("given_name", "surname"))
-pairs = linker.inference.predict(threshold_match_probability=0.01)
-linker.clustering.cluster_pairwise_predictions_at_threshold(pairs, threshold_match_probability=0.95)
-print(json.dumps({"seconds": time.perf_counter() - started}))
-"""
+HERE = Path(__file__).parent
+COSTS = HERE.parents[1] / "c360ml" / "pipeline" / "step_costs.json"
+PER_STEP = {
+    "land": "rows",
+    "validate": "rows",
+    "standardize": "rows",
+    "link": "pairs",
+    "collect": "rows",
+    "value": "rows",
+    "campaigns": "rows",
+}
 
 
-def measured(code: str, folder: Path) -> dict[str, object]:
-    """Run code in a process of its own; its last line is JSON. Adds the peak memory in GB."""
-    process = subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True)
-    out, _ = process.communicate()
+def measured(what: str, folder: Path) -> dict[str, object]:
+    """Run a part in a process of its own; adds its peak memory in GB."""
+    process = subprocess.Popen([sys.executable, HERE / "flow.py", what, folder], stdout=subprocess.PIPE, text=True)
+    out = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    return {**json.loads(out.strip().splitlines()[-1]), "peak_gb": peak}
+    return {**json.loads(out.strip().splitlines()[-1]), "memory_gb": usage.ru_maxrss / 2**20}
+
+
+def world(folder: Path, people: int, purchases_per_customer: float, memory_limit_gb: float | None) -> None:
+    """Make a world of a size, if it is not there; forget what was run on it."""
+    config = folder / "c360ml.toml"
+    if not config.exists():
+        subprocess.run(
+            [
+                *(sys.executable, "-c"),
+                "import sys; from c360ml import write_world; write_world(sys.argv[1], customers=int(sys.argv[2]),"
+                " purchases_per_customer=float(sys.argv[3]))",
+                *(folder, str(people), str(purchases_per_customer)),
+            ],
+            check=True,
+        )
+    (folder / "data" / "manifest.json").unlink(missing_ok=True)
+    text = config.read_text("utf-8").partition("\n[engine]")[0]
+    limit = f"\n[engine]\nmemory_limit_gb = {memory_limit_gb}\n" if memory_limit_gb else ""
+    config.write_text(text + limit, "utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--people", type=int, default=476_000)
+    parser.add_argument("--people", type=int, nargs="+", default=[47_600, 142_800, 476_000])
     parser.add_argument("--purchases-per-customer", type=float, default=8.4)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "c360ml-scaling")
+    parser.add_argument("--memory-limit-gb", type=float)
+    parser.add_argument("--write-costs", action="store_true")
     arguments = parser.parse_args()
-    if not (arguments.folder / "c360ml.toml").exists():
-        from c360ml import write_world
+    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}", flush=True)
+    runs = []
+    for people in arguments.people:
+        folder = arguments.folder / str(people)
+        folder.mkdir(parents=True, exist_ok=True)
+        world(folder, people, arguments.purchases_per_customer, arguments.memory_limit_gb)
+        ours = measured("run", folder)
+        theirs = measured("splink", folder)
+        asked = measured("questions", folder)
+        runs.append({**ours, "splink": theirs["seconds"], "heaviest": asked["heaviest"], "page": asked["page"]})
+        print(json.dumps(runs[-1]), flush=True)
+    show(runs)
+    if len(runs) > 1:
+        grown = growths(runs)
+        show_growth(grown)
+        if arguments.write_costs:
+            COSTS.write_text(json.dumps(costs(grown, runs), indent=1) + "\n", "utf-8")
 
-        began = time.perf_counter()
-        write_world(
-            arguments.folder,
-            customers=arguments.people,
-            purchases_per_customer=arguments.purchases_per_customer,
-        )
-        print(f"generated in {time.perf_counter() - began:.0f} s (not counted)\n", flush=True)
-    manifest = arguments.folder / "data" / "manifest.json"
-    manifest.unlink(missing_ok=True)
-    ours = measured(FLOW, arguments.folder)
-    theirs = measured(SPLINK, arguments.folder)
-    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}")
-    print(
-        f"{ours['records']:,} records, {ours['purchases']:,} purchases, {ours['candidate_pairs']:,} candidate pairs, "
-    )
-    print(f"{ours['customers']:,} customers, B-cubed F1 {ours['b3_f1']:.4f}\n")
-    print("| step | seconds |\n|---|---|")
-    for step, seconds in ours["steps"].items():
-        print(f"| {step} | {seconds:.1f} |")
-    print(f"| **whole flow** | **{ours['seconds']:.1f}**, peak {ours['peak_gb']:.1f} GB |")
-    print(f"| plain Splink, its part (compare with `link`) | {theirs['seconds']:.1f} |")
+
+def show(runs: list[dict]) -> None:
+    print("\n| | " + " | ".join(f"{run['records']:,} records" for run in runs) + " |")
+    print("|---|" + "---|" * len(runs))
+    for name in ("rows", "purchases", "pairs", "customers"):
+        print(f"| {name} | " + " | ".join(f"{run[name]:,}" for run in runs) + " |")
+    for name in runs[0]["steps"]:
+        print(f"| {name}, seconds | " + " | ".join(f"{run['steps'][name]:.1f}" for run in runs) + " |")
+    for name, title, form in (
+        ("seconds", "**whole flow, seconds**", ".1f"),
+        ("splink", "plain Splink, its part (compare with `link`), seconds", ".1f"),
+        ("memory_gb", "peak memory, GB", ".1f"),
+        ("disk_gb", "tables on disk, GB", ".2f"),
+        ("b3_f1", "B-cubed F1", ".4f"),
+        ("heaviest", "heaviest question to gold, seconds", ".3f"),
+        ("page", "one customer's page, seconds", ".3f"),
+    ):
+        print(f"| {title} | " + " | ".join(f"{run[name]:{form}}" for run in runs) + " |")
+
+
+def growths(runs: list[dict]) -> dict[str, Growth]:
+    """How pairs, memory, disk and the seconds of each step grow."""
+    found = {
+        name: fit_growth("records", [(run["records"], run[name]) for run in runs])
+        for name in ("pairs", "memory_gb", "disk_gb")
+    }
+    for step in runs[0]["steps"]:
+        of = PER_STEP.get(step, "records")
+        found[step] = fit_growth(of, [(run[of], run["steps"][step]) for run in runs])
+    return found
+
+
+def show_growth(grown: dict[str, Growth]) -> None:
+    print("\n| | grows with | per million | exponent |\n|---|---|---|---|")
+    for name, growth in grown.items():
+        print(f"| {name} | {growth.of} | {growth.per_million:,.2f} | {growth.exponent:.2f} |")
+    print("\n" + projection(grown))
+
+
+def costs(grown: dict[str, Growth], runs: list[dict]) -> dict[str, object]:
+    """What `c360ml plan` reckons with."""
+    plain = {name: growth.to_dict() for name, growth in grown.items()}
+    whole = {name: plain.pop(name) for name in ("pairs", "memory_gb", "disk_gb")}
+    sizes = " to ".join(f"{run['records']:,}" for run in (runs[0], runs[-1]))
+    return {"measured_on": f"{os.cpu_count()} cores with {sizes} records", **whole, "steps": plain}
 
 
 if __name__ == "__main__":

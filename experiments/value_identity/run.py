@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +37,20 @@ ENTITIES = """
     )
     select master_id, arg_max(true_id, (records, true_id)) as true_id from held group by master_id
 """
+# Only customers with both intervals, so that the two kinds are held against the same truths.
 COVERED = """
     with judged as (
-        select intervals.*, coalesce(true_values.projected_value, 0) as truth,
-               intervals.identity_share > 0 as in_doubt
-        from intervals join entities using (master_id)
+        select intervals.*, coalesce(true_value, 0) as truth, coalesce(planted_value, 0) as planted,
+               case when in_doubt then 'in doubt' else 'not in doubt' end as doubt
+        from both_intervals intervals join entities using (master_id)
         left join true_values on true_values.customer_id = entities.true_id
     )
-    select count(*), avg((truth between lower and upper)::int), count(*) filter (in_doubt),
-           avg((truth between lower and upper)::int) filter (in_doubt),
-           avg((truth < lower)::int), avg((truth > upper)::int),
-           median((upper - lower) / nullif(value, 0)) filter (in_doubt)
+    select interval, coalesce(doubt, 'all') as customers, count(*) as n,
+           avg((truth between lower and upper)::int), avg((truth < lower)::int), avg((truth > upper)::int),
+           avg((planted between lower and upper)::int), avg(upper - lower), avg(upper - lower) / avg(truth)
     from judged
+    group by grouping sets ((interval), (interval, doubt))
+    order by customers, interval
 """
 
 
@@ -61,28 +64,52 @@ def value(lake: Lakehouse, who: str) -> Any:
     return value_transactions(sales(lake, who), **terms, model="bg_nbd")
 
 
-def coverage(lake: Lakehouse, intervals: Any) -> tuple[Any, ...]:
-    lake.con.register("intervals", intervals)
-    row = lake.rows(COVERED)[0]
-    lake.con.unregister("intervals")
-    return row
-
-
-def by_parameters(lake: Lakehouse) -> pa.Table:
-    """The intervals that a model gives who takes identities for certain."""
+def both_intervals(lake: Lakehouse) -> None:
+    """The product's intervals, and those of one who takes identities for certain, of the same customers."""
     models = SavedModels.read(lake.read_json("models/customer_value.json"))
     customers = lake.sql("from gold.customer_value order by customer_id").to_arrow_table()
-    found = value_intervals(models, customers, None, draws=50, seed=1)
-    doubt = dict(lake.rows("select master_id, identity_share from gold.value_uncertainty"))
-    return pa.table(
+    draws = lake.one("select count(distinct draw) from silver.doubtful_partitions")
+    found = value_intervals(models, customers, None, draws=draws, seed=1)
+    unaware = pa.table({"master_id": found.customers, "lower": found.lower, "upper": found.upper})
+    lake.con.register("unaware", unaware)
+    lake.rows("""
+        create or replace temp table both_intervals as
+        with kept as (
+            select aware.master_id, identity_share > 0 as in_doubt, aware.lower, aware.upper,
+                   unaware.lower as without_lower, unaware.upper as without_upper
+            from gold.value_uncertainty aware join unaware using (master_id)
+        )
+        select 'identity and parameters' as interval, master_id, in_doubt, lower, upper from kept
+        union all
+        select 'parameters alone', master_id, in_doubt, without_lower, without_upper from kept
+    """)
+    lake.con.unregister("unaware")
+
+
+def true_values(lake: Lakehouse, valuation: Any, truth: dict[str, Any]) -> None:
+    """Values under true identities: by parameters fitted on them, and by the planted ones."""
+    saved = SavedModels.read(valuation.model)
+    by_planted = replace(
+        saved, models=replace(saved.models, purchases=with_params(saved.models.purchases, truth["bg_nbd"]))
+    )
+    by_planted = replace(
+        by_planted,
+        models=replace(by_planted.models, gamma_gamma=with_params(saved.models.gamma_gamma, truth["gamma_gamma"])),
+    )
+    table = pa.table(
         {
-            "master_id": found.customers,
-            "value": found.value,
-            "lower": found.lower,
-            "upper": found.upper,
-            "identity_share": [doubt[name] for name in found.customers],
+            "customer_id": valuation.table["customer_id"],
+            "true_value": valuation.table["projected_value"],
+            "planted_value": by_planted.project(valuation.history),
         }
     )
+    lake.con.register("found_values", table)
+    lake.rows("create or replace temp table true_values as from found_values")
+    lake.con.unregister("found_values")
+
+
+def with_params(model: Any, params: dict[str, float]) -> Any:
+    return type(model).from_dict(model.to_dict() | {"params": {name: params[name] for name in model.params_}})
 
 
 def error_rates(lake: Lakehouse) -> tuple[float, float]:
@@ -132,10 +159,9 @@ def report(lake: Lakehouse, folder: Path, truth: dict[str, Any], result: Any, se
         valuation = value(lake, who)
         totals[name] = valuation.metrics["projected_value"]
         if name == "truth":
-            lake.con.register("true_values", valuation.table)
+            true_values(lake, valuation, truth)
     lake.rows(f"create or replace temp table entities as {ENTITIES}")
-    aware = coverage(lake, lake.sql("from gold.value_uncertainty").to_arrow_table())
-    unaware = coverage(lake, by_parameters(lake))
+    both_intervals(lake)
     missed, false = error_rates(lake)
     doubt = result.summary("value_doubt")
     print(f"\n## seed {seed}: {result.summary('link')['records']:,} records of {truth['people']:,} people\n")
@@ -150,12 +176,12 @@ def report(lake: Lakehouse, folder: Path, truth: dict[str, Any], result: Any, se
     for end in ("2025-04-02", truth["observation_end"]):
         for name in ("truth", "resolved"):
             print(f"- until {end}, {name}: {planted(lake, WHO[name], truth, end)}")
-    print("\n| intervals | customers | covered | truth below / above | in doubt | covered | median width / value |")
-    print("|---|---|---|---|---|---|---|")
-    for name, row in (("identity and parameters", aware), ("parameters alone", unaware)):
+    print("\n| customers | number | 90 % interval | holds the value under true identities (below / above) ", end="")
+    print("| holds that by planted parameters | mean width | of mean value |\n|---|---|---|---|---|---|---|")
+    for kind, who, number, held, below, above, planted_held, width, relative in lake.rows(COVERED):
         print(
-            f"| {name} | {row[0]:,} | {row[1]:.1%} | {row[4]:.1%} / {row[5]:.1%} | {row[2]:,} | {row[3]:.1%}"
-            f" | {row[6]:.2f} |"
+            f"| {who} | {number:,} | {kind} | {held:.1%} ({below:.1%} / {above:.1%}) | {planted_held:.1%}"
+            f" | {width:,.0f} | {relative:.2f} |"
         )
     bias = doubt["bias"]
     print(f"\nmissed links: expected {bias['missed_rate']:.4f}, true {missed:.4f};", end=" ")

@@ -227,6 +227,18 @@ def test_value_writes_what_it_promises(valued):
     assert VALUE_COLUMNS == pq.read_schema(valued[0] / "customer_value.parquet").names
 
 
+@pytest.mark.parametrize(("model", "kind"), [("mbg_nbd", "MBG/NBD"), ("pareto_nbd", "Pareto/NBD")])
+def test_value_by_a_named_model(model, kind, valued, tmp_path):
+    """--model takes that model, and says that nobody compared it; a name of none is refused."""
+    words = ("value", valued[0].parent / "sales.csv", "--customer", "customer", "--date", "day", "--amount", "paid")
+    run(*words, "--model", model, "--out", tmp_path / "valued")
+    metrics = json.loads((tmp_path / "valued" / "metrics.json").read_text("utf-8"))
+
+    assert (kind, "the settings say so") == (metrics["purchase_model"]["model"], metrics["why_this_model"])
+    with pytest.raises(SystemExit):
+        run(*words, "--model", "best_of_all", "--out", tmp_path / "other")
+
+
 def test_value_has_one_row_per_customer(valued, sales):
     """Every customer who bought is there once, and every money that came in is theirs."""
     customers = pd.read_parquet(valued[0] / "customer_value.parquet")

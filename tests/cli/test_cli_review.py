@@ -13,6 +13,7 @@ from c360ml import tables
 from c360ml.cli import app
 from c360ml.errors import ConfigError, ProjectError
 from c360ml.lakehouse import Lakehouse
+from c360ml.linkage import threshold_by_value
 from c360ml.pipeline import run_pipeline
 
 
@@ -104,3 +105,15 @@ def test_thresholds_are_shown(small_world_project):
     assert ["0.8000"] == [line.split()[4] for line in told if line.startswith("costs 4 and 1")]
     with pytest.raises(ConfigError, match="go together"):
         run("threshold", "--project", small_world_project, "--false-merge-cost", 4)
+
+
+def test_thresholds_by_value_at_stake(small_world_project):
+    """With --by-value the threshold of `threshold_by_value` has a row of its own, and dearer false merges raise it."""
+    asked = ("threshold", "--project", small_world_project, "--by-value")
+    with Lakehouse(small_world_project) as lake:
+        wanted = threshold_by_value(lake, false_merge_share=0.05, missed_merge_share=0.05)
+    rows = [line.split() for line in run(*asked).splitlines() if "value at stake" in line]
+    dear = [line.split() for line in run(*asked, "--false-merge-share", 0.5).splitlines() if "value at stake" in line]
+
+    assert [f"{wanted.probability:.4f}"] == [row[7] for row in rows]
+    assert float(rows[0][7]) < float(dear[0][7])

@@ -8,13 +8,16 @@ import pytest
 
 from c360ml import tables
 from c360ml.config import Config, Value
-from c360ml.customer_value import GammaGamma, doubt_values, identity_bias, purchase_history
+from c360ml.customer_value import GammaGamma, doubt_values, identity_bias, identity_bias_table, purchase_history
 from c360ml.customer_value.doubt import stakes
 from c360ml.customer_value.fitting import Models
 from c360ml.customer_value.saved_models import SavedModels, log_covariance, purchase_scores, spend_scores
+from c360ml.customer_value.step import MODEL_FILE
 from c360ml.customer_value.value_intervals import value_intervals
-from c360ml.errors import ConfigError
+from c360ml.errors import ConfigError, DataError
 from c360ml.lakehouse import Lakehouse
+
+SCENARIOS = ("as resolved", "missed links", "false merges", "both")
 
 
 @pytest.fixture(scope="module")
@@ -185,12 +188,63 @@ def test_set_histories_are_those_of_plain_purchases(lake):
         assert plain[name][0] == pytest.approx(row[name])
 
 
+def test_sets_are_those_of_plain_python(lake):
+    """The set that a customer is in a draw holds the records that plain Python finds, each set under one number."""
+    from c360ml.customer_value.doubtful_histories import doubtful_histories
+
+    parts, of_master = {}, {}
+    for draw, record, part in lake.rows("select draw, record_id, part from silver.doubtful_partitions where draw < 5"):
+        parts.setdefault((draw, part), set()).add(record)
+    master = dict(lake.rows("select record_id, master_id from silver.identities"))
+    for (draw, part), records in parts.items():
+        for record in records:
+            of_master.setdefault((master[record], draw), []).append(part)
+    wanted = {
+        key: frozenset(parts[key[1], min(set(held), key=lambda part, held=held: (-held.count(part), part))])
+        for key, held in of_master.items()
+    }
+    with doubtful_histories(lake, 50, "net") as found:
+        members = {}
+        for number, record in lake.rows(
+            "select set_number, record_id from doubtful_sets join doubtful_records using (record)"
+        ):
+            members.setdefault(number, set()).add(record)
+    numbers = {
+        (customer, draw): found.customer_sets[row, draw]
+        for row, customer in enumerate(found.customers)
+        for draw in range(5)
+    }
+    assert wanted == {key: frozenset(members[number]) for key, number in numbers.items()}
+    assert len(members) == len({frozenset(records) for records in members.values()}) == found.sets
+
+
+def test_distinct_histories_are_found_once(saved, calibration):
+    """Values by distinct histories that were found before, with other parameters too, are those of the history."""
+    distinct = saved.models.purchases.distinct(calibration)
+    moved = saved.moved(np.full(4, 0.1), np.full(3, -0.1))
+    for models in (saved, moved):
+        assert models.project(calibration).tolist() == models.project(calibration, distinct).tolist()
+
+
+def test_bias_of_the_run_can_be_read(lake):
+    """The table of the last run has each scenario, customers, total and all parameters, and no change as resolved."""
+    table = identity_bias_table(lake).to_pylist()
+    names = ["customers", "total", *SavedModels.read(lake.read_json(MODEL_FILE)).models.purchases.params_, *"pqv"]
+
+    assert [(scenario, name) for scenario in SCENARIOS for name in names] == [
+        (row["scenario"], row["measure"]) for row in table
+    ]
+    assert {0.0, None} == {row["change"] for row in table if row["scenario"] == "as resolved"}
+
+
 def test_off_writes_empty_tables(small_world_copy):
     """Without draws both tables are empty, and the summary says why."""
     with Lakehouse(small_world_copy) as lake:
         said = doubt_values(lake, Config(value=Value(identity_draws=0)))
         assert {"draws": 0, "reason": "identity_draws is 0"} == said
         assert 0 == lake.one("select count(*) from gold.value_uncertainty")
+        with pytest.raises(DataError, match="identity_draws is 0"):
+            identity_bias_table(lake)
 
 
 def test_same_input_same_intervals(small_world_copy, lake):

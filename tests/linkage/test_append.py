@@ -16,7 +16,15 @@ from c360ml import tables
 from c360ml.errors import ConfigError, DataError, ModelError, TableError
 from c360ml.lakehouse import Lakehouse, connect
 from c360ml.linkage import Constraints, LinkageModel
-from c360ml.linkage.append import APPENDED_CLUSTERS, APPENDED_LINKS, Appended, Linked, append, content_hashes
+from c360ml.linkage.append import (
+    APPENDED_CLUSTERS,
+    APPENDED_LINKS,
+    APPENDED_RECORDS,
+    Appended,
+    Linked,
+    append,
+    linked_records,
+)
 
 Rows = list[tuple[Any, ...]]
 
@@ -38,13 +46,13 @@ class Store:
         """Append what `now` has become."""
         linked = Linked("seen", "links", "linked_clusters", "learnt")
         appended = append(self.con, self.fresh_model(), "now", linked)
-        self.keep(f"from {APPENDED_LINKS}", f"from {APPENDED_CLUSTERS}")
+        self.keep(f"from {APPENDED_LINKS}", f"from {APPENDED_CLUSTERS}", f"from {APPENDED_RECORDS}")
         return appended
 
-    def keep(self, links: str, clusters: str) -> None:
+    def keep(self, links: str, clusters: str, seen: str) -> None:
         self.con.execute(f"create or replace table links as {links}").fetchall()
         self.con.execute(f"create or replace table linked_clusters as {clusters}").fetchall()
-        self.con.execute(f"create or replace table seen as {content_hashes(self.con, 'now')}").fetchall()
+        self.con.execute(f"create or replace table seen as {seen}").fetchall()
 
     def add(self, ids: list[str]) -> None:
         self.con.execute("insert into now from everyone where record_id in (select unnest($1))", [ids]).fetchall()
@@ -75,7 +83,7 @@ def linked_store(project: Path, share: float, constraints: Constraints | None = 
     model = LinkageModel(constraints=store.constraints).fit("now", con=con)
     store.model = model.to_dict()
     con.execute("create table learnt as from term_statistics").fetchall()
-    store.keep(model.pairs_query(), f"from {model.cluster_table()}")
+    store.keep(model.pairs_query(), f"from {model.cluster_table()}", linked_records(con, model, "now"))
     return store, ids[first:]
 
 
@@ -83,7 +91,8 @@ def linked_store(project: Path, share: float, constraints: Constraints | None = 
 def half_linked(small_world_project: Path) -> tuple[Store, list[str]]:
     """A store that has linked half of the small world; tests begin with `restored`."""
     store, others = linked_store(small_world_project, 0.5)
-    for name, table in (("first_now", "now"), ("first_links", "links"), ("first_clusters", "linked_clusters")):
+    tables_left = {"now": "now", "links": "links", "clusters": "linked_clusters", "seen": "seen"}
+    for name, table in ((f"first_{name}", table) for name, table in tables_left.items()):
         store.con.execute(f"create table {name} as from {table}").fetchall()
     return store, others
 
@@ -91,7 +100,7 @@ def half_linked(small_world_project: Path) -> tuple[Store, list[str]]:
 def restored(store: Store) -> Store:
     """The store as it was after the first linkage."""
     store.con.execute("create or replace table now as from first_now").fetchall()
-    store.keep("from first_links", "from first_clusters")
+    store.keep("from first_links", "from first_clusters", "from first_seen")
     return store
 
 

@@ -13,6 +13,7 @@ import urllib.request
 from dataclasses import replace
 
 import mlflow
+import pandas
 import pytest
 from mlflow.pyfunc import scoring_server
 from starlette.testclient import TestClient
@@ -23,8 +24,8 @@ from c360ml.identity import IdentityStore
 from c360ml.identity.online_index import read_model
 from c360ml.lakehouse import Lakehouse
 from c360ml.linkage.online import model_digest
-from c360ml.serving import SCORER, export_champion, register_scorer
 from c360ml.serving.schemas import answer
+from c360ml.serving.scorer import SCORER, export_champion, register_scorer
 from c360ml.standardize.records import ROLES
 from c360ml.tracking import log_run
 from c360ml.tracking.store import tracking_store
@@ -107,10 +108,27 @@ def test_errors_of_our_code_show_no_traceback(client, records, monkeypatch):
     assert "Traceback" not in response.text and "secret" not in response.text
 
 
-@pytest.mark.parametrize("inputs", [[{"surname": 7}], [{"surname": ["a"]}], ["Lee"], "Lee", [None]])
-def test_wrong_types_are_refused(client, inputs):
-    """What is no list of records of text is refused as a bad request."""
+@pytest.mark.parametrize("value", [7, 1.5, True, ["secret"], {"secret": 1}])
+def test_values_of_wrong_types_are_errors_of_their_record(client, records, expected, value, recwarn):
+    """MLflow quotes a request that it refuses, so a value that is no text is refused by the model, in its place."""
+    response = ask(client, [{"surname": value, "email": "secret@x.org"}, records[0]])
+    wrong, right = response.json()["predictions"]
+    assert "DataError: surname must be text or null" == wrong["error"]
+    assert expected[0] == right
+    assert "secret" not in response.text
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("inputs", [["Lee"], "Lee", [None]])
+def test_what_is_no_list_of_records_is_refused(client, inputs):
+    """What is no list of JSON objects is refused as a bad request."""
     assert 400 == ask(client, inputs).status_code
+
+
+def test_a_table_is_scored_in_process(exported, records, expected):
+    """A data frame of records, empty cells and all, gets the answers that its records get."""
+    model = mlflow.pyfunc.load_model(str(exported))
+    assert expected == [each.model_dump() for each in model.predict(pandas.DataFrame(records))]
 
 
 def test_no_records_no_answers(client):

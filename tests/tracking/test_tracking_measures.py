@@ -6,7 +6,7 @@ import pytest
 
 from c360ml.errors import DataError
 from c360ml.tracking import charts, measures
-from c360ml.tracking.registry import choose_alias, run_f1
+from c360ml.tracking.registry import run_f1
 from c360ml.tracking.schemas import RawRecord, finite, known_fields, told
 
 
@@ -20,7 +20,9 @@ def test_numbers_are_flat_finite_and_well_named():
     "logged",
     [
         measures.whole_run,
+        measures.blocking_run,
         measures.linkage_run,
+        measures.identity_run,
         measures.value_run,
         measures.segments_run,
         measures.campaigns_run,
@@ -64,22 +66,6 @@ def test_charts_are_drawn_from_aggregates(published_project):
         charts.sizes_chart(result, "value_tiers", "Customers by value tier"),
     ]
     assert all(charts.as_svg(spec).startswith("<svg") for spec in specs)
-
-
-@pytest.mark.parametrize(
-    ("measured", "champion", "alias"),
-    [
-        (0.9, None, "champion"),
-        (None, None, "champion"),
-        (None, 0.9, "champion"),
-        (0.9, 0.9, "champion"),
-        (0.91, 0.9, "champion"),
-        (0.89, 0.9, "challenger"),
-    ],
-)
-def test_only_a_worse_version_is_a_challenger(measured, champion, alias):
-    """A new version is the champion unless the labels say that it is worse."""
-    assert alias == choose_alias(measured, champion)[0]
 
 
 def test_labels_are_compared_by_the_best_measure_there_is():

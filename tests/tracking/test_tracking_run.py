@@ -1,5 +1,6 @@
 """A run in MLflow: parent, children, models, champion; nothing personal."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -37,14 +38,17 @@ def test_importing_the_rooms_does_not_load_mlflow():
 
 
 def test_a_run_is_a_parent_with_a_child_per_room(published_project, client):
-    """The parent holds settings and digest; linkage, value, segments, campaigns and scorer are its children."""
+    """The parent holds settings and digest; blocking, linkage, identity and all that follows are its children."""
     tracked = published_project.tracked
     parent = client.get_run(tracked.run_id)
     assert published_project.result.digest == parent.data.params["data_digest"]
     assert embedded_uri(published_project.folder) == tracked.tracking_uri
     children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracked.run_id}'")
     by_name = {run.info.run_name: run for run in children}
-    assert {"linkage", "value", "segments", "campaigns", "scorer"} == by_name.keys()
+    assert {"blocking", "linkage", "identity", "value", "segments", "campaigns", "scorer"} == by_name.keys()
+    assert by_name["blocking"].data.metrics["scored_recall"] <= 1
+    low, high = (by_name["identity"].data.metrics[f"interval.pairwise_f1.{end}"] for end in ("low", "high"))
+    assert low < by_name["identity"].data.metrics["pairwise_f1"] < high
     assert published_project.result.evaluation["pairwise_f1"] == by_name["linkage"].data.metrics["pairwise_f1"]
     assert all(run.info.status == "FINISHED" for run in (parent, *children))
     assert tracked.experiment == client.get_experiment(parent.info.experiment_id).name
@@ -53,9 +57,45 @@ def test_a_run_is_a_parent_with_a_child_per_room(published_project, client):
 def test_charts_and_report_are_artifacts(published_project, client):
     """The report is with the parent, charts are with the children, below the project's folder."""
     tracked = published_project.tracked
-    assert ["report.html"] == [file.path for file in client.list_artifacts(tracked.run_id)]
+    held = {file.path for file in client.list_artifacts(tracked.run_id)}
+    assert {"report.html", "cards", "data.json", "drift.json", "profile.json"} == held
     kept = published_project.folder / "mlruns" / "artifacts"
     assert {"calibration.svg", "forecast.svg", "value_tiers.svg"} <= {path.name for path in kept.rglob("*.svg")}
+    assert {"linkage.html", "value.html", "segments.html"} <= {path.name for path in kept.rglob("charts/*.html")}
+
+
+def test_datasets_are_logged_by_version_and_digest(published_project, client):
+    """Each child names the tables it read with their Delta version and a digest, labels by their hash; no row."""
+    tracked = published_project.tracked
+    parent = client.get_run(tracked.run_id)
+    children = client.search_runs([parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{tracked.run_id}'")
+    read = {
+        run.info.run_name: {each.dataset.name: each.dataset for each in run.inputs.dataset_inputs} for run in children
+    }
+    assert {"silver.records", "labelled_pairs", "true_people"} == read["linkage"].keys()
+    digest = published_project.result.digest[:20]
+    assert f"{digest}-v0" == read["value"]["gold.interactions"].digest
+    assert all(dataset.schema in (None, "null") for named in read.values() for dataset in named.values())
+
+
+def test_the_hash_of_every_file_read_is_kept(published_project, client, tmp_path):
+    """Versions of all tables and SHA-256 of all extracts and labels are with the run."""
+    told = client.download_artifacts(published_project.tracked.run_id, "data.json", str(tmp_path))
+    content = json.loads(Path(told).read_text())
+    assert {table.path for table in tables.ALL} == content["tables"].keys()
+    for file in ("labels/labelled_pairs.csv", "labels/true_people.parquet", "extracts/digital/accounts.ndjson"):
+        assert hashlib.sha256((published_project.folder / file).read_bytes()).hexdigest() == content["files"][file]
+
+
+def test_errors_are_told_by_record_key(published_project, client):
+    """Examples of false merges and missed links are pairs of keys that the project knows, and nothing else of them."""
+    kept = published_project.folder / "mlruns" / "artifacts"
+    (found,) = (json.loads(path.read_text()) for path in kept.rglob("tables/errors.json"))
+    with Lakehouse(published_project.folder) as lake:
+        known = {key for (key,) in lake.rows(f"select record_id from {lake.open(tables.RECORDS)}")}
+    assert found
+    assert {"error", "kind", "record_id_l", "record_id_r"} == {name for row in found for name in row}
+    assert {row[side] for row in found for side in ("record_id_l", "record_id_r")} <= known
 
 
 def test_models_are_code_and_json(published_project):
@@ -157,20 +197,21 @@ def test_nothing_personal_is_in_mlflow(published_project):
             assert not leaked, f"{len(leaked)} values in {path.name}"
 
 
-def test_a_worse_run_becomes_the_challenger(small_world_copy, published_project):
-    """A second run with a lower F1 is registered as challenger, and the champion stays."""
+def test_a_later_model_becomes_the_challenger(small_world_copy, published_project):
+    """A second model is registered as challenger and the champion stays; the same model again is no new version."""
     result = replace(published_project.result, folder=small_world_copy)
-    worse = replace(result, evaluation={**result.evaluation, "pairwise_f1": 0.5})
     with Lakehouse(small_world_copy) as lake:
-        first, second = log_run(lake, result), log_run(lake, worse)
-    assert "1" == first.model_versions["c360-linkage"]
-    assert "2" == second.model_versions["c360-linkage"]
+        first, again = log_run(lake, result), log_run(lake, result)
+        lake.write_json("models/linkage.json", {**lake.read_json("models/linkage.json"), "seed": 2})
+        second, third = log_run(lake, result), log_run(lake, result)
+    versions = [run.model_versions["c360-linkage"] for run in (first, again, second, third)]
+    assert ["1", "1", "2", "2"] == versions
     with tracking_store(small_world_copy):
         client = mlflow.MlflowClient()
         assert "1" == str(client.get_model_version_by_alias("c360-linkage", "champion").version)
         challenger = client.get_model_version_by_alias("c360-linkage", "challenger")
         assert "2" == str(challenger.version)
-        assert "challenger: pairwise F1 0.5000 is below" in challenger.tags["alias_decision"]
+        assert "c360ml promote" in challenger.tags["alias_decision"]
 
 
 def test_the_users_own_store_is_respected(tmp_path, monkeypatch):

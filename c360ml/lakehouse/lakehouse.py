@@ -2,109 +2,57 @@
 
 A table is written in one Delta commit, cast to its contract, or not at all. It is read from the file
 list of the Delta log, never from the folder, which may hold files of older versions.
+
+A run writes many tables. It publishes them all at once, when the last is written: by the atomic replacement of one
+file, `data/published.json`, which names the Delta version of every table and holds the model files. Who opens a
+lakehouse with `published=True` reads that state for as long as it is open, whatever a run at work, or one that was
+killed, has written since.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import duckdb
-import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from c360ml.errors import ColumnError, ModelError, ProjectError, TableError
+from c360ml.errors import ColumnError, ProjectError, TableError
+from c360ml.lakehouse.connection import connect
+from c360ml.lakehouse.delta_files import (
+    WRITING,
+    add_files,
+    cast_columns,
+    columns_of,
+    files_of,
+    files_with,
+    removals,
+    rows_of,
+)
+from c360ml.lakehouse.project_files import ProjectFiles
 from c360ml.tables import Table
-
-EngineError = duckdb.Error
-"""What DuckDB raises; a room that reads foreign files turns it into an error of its own."""
 
 LAYER_FOLDERS = {"bronze": "1_bronze", "silver": "2_silver", "gold": "3_gold"}
 # The plain Parquet file list honours these; others (deletion vectors, column mapping) need a Delta reader.
 _PLAIN_READER_FEATURES = {"timestampNtz"}
-_UNUSABLE = "*?[]%\\"
 
 
-def connect(*, memory_limit_gb: float | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB that spills to a temporary folder and counts time in UTC."""
-    con = duckdb.connect()
-    con.execute("set TimeZone = 'UTC'").fetchall()
-    con.execute("set preserve_insertion_order = false").fetchall()
-    con.execute(f"set temp_directory = '{tempfile.gettempdir()}/c360ml-spill-{os.getpid()}'").fetchall()
-    limit = memory_limit_gb or 0.6 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    con.execute(f"set memory_limit = '{limit:.2f}GB'").fetchall()
-    if threads:
-        con.execute(f"set threads = {threads}").fetchall()
-    return con
-
-
-def as_relation(con: duckdb.DuckDBPyConnection, data: Any) -> duckdb.DuckDBPyRelation:
-    """Take a pandas frame, Arrow table or DuckDB relation into this connection.
-
-    Raises:
-        ColumnError: the data is of another kind.
-    """
-    if isinstance(data, duckdb.DuckDBPyRelation):
-        data = data.to_arrow_table()
-    kind = f"{type(data).__module__}.{type(data).__name__}"
-    if not (kind.startswith("pandas.") or hasattr(data, "__arrow_c_stream__")):
-        raise ColumnError(
-            "a table must be a pandas DataFrame, an Arrow table or a DuckDB relation",
-            got=kind,
-            hint="convert it, e.g. pandas.DataFrame(rows)",
-        )
-    if kind.startswith("pandas."):
-        data = pa.Table.from_pandas(data, preserve_index=False)
-    name = f"input_{next(_input_numbers)}"
-    con.register(name, data)
-    return con.sql(f"select * from {name}")
-
-
-def _count_up() -> Iterator[int]:
-    number = 0
-    while True:
-        number += 1
-        yield number
-
-
-_input_numbers = _count_up()
-
-
-def same_kind(relation: duckdb.DuckDBPyRelation, like: Any) -> Any:
-    """Hand a relation back as the kind of table that `like` is."""
-    if isinstance(like, duckdb.DuckDBPyRelation):
-        return relation
-    if type(like).__module__.startswith("pandas"):
-        return relation.df()
-    return relation.to_arrow_table()
-
-
-def _usable(folder: Path) -> Path:
-    """Refuse folders that delta-rs takes for URLs with escapes, or DuckDB for patterns."""
-    found = sorted(set(_UNUSABLE) & set(str(folder)))
-    if found:
-        raise ProjectError(
-            "a project's path must be without " + " ".join(_UNUSABLE), got=f"{folder}", hint="rename that folder"
-        )
-    return folder
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
-class Lakehouse:
+class Lakehouse(ProjectFiles):
     """A project's tables and model files below one folder.
 
     `opened_at` is the time that everything written through it bears: one clock value for a run.
+
+    Args:
+        folder: the project's folder.
+        published: read the tables and models that the last finished run published, and write nothing; in a project
+            that never published, the newest.
+        memory_limit_gb: DuckDB's memory.
+        threads: DuckDB's threads.
+        say: hears what is being done.
 
     >>> import tempfile; from c360ml import tables
     >>> lake = Lakehouse(tempfile.mkdtemp())
@@ -118,13 +66,15 @@ class Lakehouse:
         self,
         folder: str | Path,
         *,
+        published: bool = False,
         memory_limit_gb: float | None = None,
         threads: int | None = None,
         say: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self.folder = _usable(Path(folder).resolve())
+        super().__init__(folder, published=published)
         self.say = say
         self.opened_at = datetime.now(UTC)
+        self._reads_only = published
         self.con = connect(memory_limit_gb=memory_limit_gb, threads=threads)
         for layer in LAYER_FOLDERS:
             self.con.execute(f"create schema {layer}").fetchall()
@@ -167,22 +117,28 @@ class Lakehouse:
         return self.folder / "data" / LAYER_FOLDERS[table.layer] / table.name
 
     def version(self, table: Table) -> int | None:
-        """Newest Delta version of a table, or None if it was never written."""
+        """Newest Delta version of a table, or the published one that is read here; None if it was never written."""
+        if self._pinned is not None:
+            pinned: int | None = self._pinned["versions"].get(table.path)
+            return pinned
         try:
             return DeltaTable(self.path(table)).version()
         except TableNotFoundError:
             return None
 
     def open(self, table: Table, *, version: int | None = None) -> str:
-        """Show a table as the view `layer.name`, at its newest or a given version.
+        """Show a table as the view `layer.name`, at its newest (or published) or a given version.
 
         Raises:
             TableError: the table was never written, or uses Delta features that cannot be read here.
         """
         try:
+            if version is None and self._pinned is not None:
+                version = self._pinned["versions"][table.path]
             delta = DeltaTable(self.path(table), version=version)
-        except TableNotFoundError as error:
-            raise TableError(f"table {table.path} must exist", got="no such table", hint="run `c360ml run`") from error
+        except (DeltaError, KeyError) as error:
+            got = "no such table" if version is None else "no such version"
+            raise TableError(f"table {table.path} must exist", got=got, hint="run `c360ml run`") from error
         foreign = set(delta.protocol().reader_features or ()) - _PLAIN_READER_FEATURES
         if foreign:
             raise TableError(
@@ -190,16 +146,15 @@ class Lakehouse:
                 got=f"features {sorted(foreign)}",
                 hint="rewrite it without them",
             )
-        files = [unquote(uri).removeprefix("file://") for uri in delta.file_uris()]
-        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
-        nothing = ", ".join(f'cast(null as {column.type}) as "{name}"' for name, column in table.columns.items())
-        source = (
-            f"select {columns} from read_parquet([{', '.join(map(_quoted, files))}])"
-            if files
-            else f"select {nothing} where false"
-        )
-        self.rows(f"create or replace view {table.path} as {source}")
+        self.rows(f"create or replace view {table.path} as {rows_of(table, files_of(delta))}")
         return table.path
+
+    def files(self, table: Table, *, version: int | None = None) -> list[str] | None:
+        """List the Parquet files of a table at its newest or a given version; None if that is not there any more."""
+        try:
+            return files_of(DeltaTable(self.path(table), version=version))
+        except DeltaError:
+            return None
 
     def write(self, table: Table, query: str, parameters: Mapping[str, Any] | None = None) -> int:
         """Replace a table by a query's answer in one commit; returns the number of rows.
@@ -207,12 +162,14 @@ class Lakehouse:
         Raises:
             ColumnError: the query lacks a column of the contract, or has one more.
         """
+        self._check_writable()
         write_deltalake(
             self.path(table),
             self._answer(table, query, parameters),
             mode="overwrite",
             schema_mode="overwrite",
             description=table.about,
+            writer_properties=WRITING,
         )
         self.open(table)
         return int(self.one(f"select count(*) from {table.path}"))
@@ -242,21 +199,65 @@ class Lakehouse:
         >>> lake.rows("from silver.clusters")
         [('a:1', 'a:1', 1.0)]
         """
+        self._check_writable()
         answer = self._answer(table, query, parameters)
         if replacing is None or self.version(table) is None:
-            write_deltalake(self.path(table), answer, mode="append", description=table.about)
+            write_deltalake(self.path(table), answer, mode="append", description=table.about, writer_properties=WRITING)
         else:
-            write_deltalake(self.path(table), answer, mode="overwrite", predicate=replacing)
+            write_deltalake(self.path(table), answer, mode="overwrite", predicate=replacing, writer_properties=WRITING)
+        self.open(table)
+
+    def amend(
+        self, table: Table, query: str, parameters: Mapping[str, Any] | None = None, *, lost: str | None = None
+    ) -> None:
+        """Add a query's answer to a table and drop lost rows of it, in one commit; files that lose nothing stay.
+
+        Args:
+            table: the table, which must exist.
+            query: the rows to add.
+            parameters: values of the query's `$name`s.
+            lost: name of a table with some of the table's columns, that tell which rows are lost.
+
+        Raises:
+            ColumnError: the query lacks a column of the contract, or has one more.
+
+        >>> import tempfile; from c360ml import tables
+        >>> lake = Lakehouse(tempfile.mkdtemp())
+        >>> _ = lake.write(tables.CLUSTERS, "select 'a:' || i as record_id, 'a:0' as cluster_id, 1 as cohesion "
+        ...                                 "from range(3) t(i)")
+        >>> with lake.scratch("lost_records", "select 'a:1' as record_id"):
+        ...     lake.amend(tables.CLUSTERS, "select 'a:9' as record_id, 'a:9' as cluster_id, 1 as cohesion",
+        ...                lost="lost_records")
+        >>> sorted(lake.rows("select record_id from silver.clusters"))
+        [('a:0',), ('a:2',), ('a:9',)]
+        """
+        self._check_writable()
+        delta = DeltaTable(self.path(table))
+        hit = [] if lost is None else files_with(self.con, files_of(delta), lost)
+        if lost is None or not hit:
+            return self.append(table, query, parameters)
+        self._check_columns(table, self.sql(query, parameters).columns)
+        kept = f"select * from ({rows_of(table, hit)}) anti join {lost} using ({columns_of(self.con, lost)})"
+        added = add_files(self.con, self.path(table), table, f"{kept} union all by name ({query})", parameters)
+        delta.create_write_transaction([*removals(self.path(table), hit), *added], "append", delta.schema())
         self.open(table)
 
     def delete(self, table: Table, condition: str) -> int:
         """Delete the rows of a table for which an SQL condition is true; returns their number."""
+        self._check_writable()
         deleted = DeltaTable(self.path(table)).delete(condition)["num_deleted_rows"]
         self.open(table)
         return int(deleted or 0)
 
+    def restore(self, table: Table, version: int) -> None:
+        """Make an older version of a table its newest again."""
+        self._check_writable()
+        DeltaTable(self.path(table)).restore(version)
+        self.open(table)
+
     def forget_versions(self, table: Table) -> None:
         """Make a table's newest version its only one: older files go, and log entries that quote their values."""
+        self._check_writable()
         delta = DeltaTable(self.path(table))
         # `full` takes files along that a killed writer left beside the log.
         delta.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False, full=True)
@@ -269,8 +270,7 @@ class Lakehouse:
 
     def _answer(self, table: Table, query: str, parameters: Mapping[str, Any] | None) -> duckdb.DuckDBPyRelation:
         self._check_columns(table, self.sql(query, parameters).columns)
-        columns = ", ".join(f'cast("{name}" as {column.type}) as "{name}"' for name, column in table.columns.items())
-        return self.sql(f"select {columns} from ({query})", parameters)
+        return self.sql(f"select {cast_columns(table)} from ({query})", parameters)
 
     @staticmethod
     def _check_columns(table: Table, got: list[str]) -> None:
@@ -282,27 +282,8 @@ class Lakehouse:
                 hint="mend the query, or the contract in c360ml/tables",
             )
 
-    # ------------------------------------------------------------------ JSON files
-    def write_json(self, name: str, content: Mapping[str, Any]) -> Path:
-        """Write a JSON file below the project folder, whole or not at all."""
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", "utf-8")
-        os.replace(partial, path)
-        return path
-
-    def read_json(self, name: str) -> dict[str, Any] | None:
-        """Read a JSON file below the project folder; None if there is none.
-
-        Raises:
-            ModelError: the file is not valid JSON.
-        """
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        try:
-            content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        except json.JSONDecodeError as error:
-            raise ModelError(f"{name} must be JSON", got=str(error), hint="delete it and run again") from error
-        return content
+    def _check_writable(self) -> None:
+        if self._reads_only:
+            raise ProjectError(
+                "tables must be written by a run", got="a lakehouse opened to read", hint="open it without `published`"
+            )

@@ -1,0 +1,18 @@
+"""The only place that opens storage: DuckDB over Delta tables, the project's JSON files, and what is published."""
+
+from c360ml.lakehouse.connection import EngineError, as_relation, connect, same_kind
+from c360ml.lakehouse.delta_files import rows_of
+from c360ml.lakehouse.lakehouse import LAYER_FOLDERS, Lakehouse
+from c360ml.lakehouse.project_files import PUBLISHED_FILE, sync_folder
+
+__all__ = [
+    "LAYER_FOLDERS",
+    "PUBLISHED_FILE",
+    "EngineError",
+    "Lakehouse",
+    "as_relation",
+    "connect",
+    "rows_of",
+    "same_kind",
+    "sync_folder",
+]

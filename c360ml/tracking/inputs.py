@@ -1,0 +1,78 @@
+"""What a run read, for MLflow: datasets by digest, Delta versions, and the hashes of the source files."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c360ml import tables
+from c360ml.tables import Table
+
+if TYPE_CHECKING:
+    from c360ml.lakehouse import Lakehouse
+    from c360ml.pipeline import RunResult
+
+READ_BY: dict[str, tuple[Table, ...]] = {
+    "blocking": (tables.RECORDS,),
+    "linkage": (tables.RECORDS,),
+    "identity": (tables.LINKS, tables.CLUSTERS),
+    "value": (tables.INTERACTIONS,),
+    "segments": (tables.CUSTOMER_ACTIVITY, tables.CUSTOMER_VALUE),
+    "campaigns": (tables.CAMPAIGN_SENDS, tables.INTERACTIONS),
+}
+
+
+def log_inputs(lake: Lakehouse, result: RunResult, child: str) -> None:
+    """Log the tables that a child run read, by name, Delta version and digest: no row of them, nor their schema.
+
+    Args:
+        lake: the project's open lakehouse.
+        result: what the run did.
+        child: name of the active child run.
+    """
+    import mlflow
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    for table in READ_BY[child]:
+        version = lake.version(table)
+        source = DeltaDatasetSource(path=str(lake.path(table)), delta_table_version=version)
+        digest = f"{result.digest[:20]}-v{version}"
+        dataset = MetaDataset(source, name=table.path, digest=digest)  # type: ignore[abstract]  # it is not, when it runs
+        mlflow.log_input(dataset, context="training", tags={"delta_version": str(version)})
+
+
+def log_labels(result: RunResult) -> None:
+    """Log the label files that the run was judged by, each by the hash of its content."""
+    import mlflow
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
+    for file in _labels(result):
+        digest = _sha256(result.folder / file)[:32]
+        source = CodeDatasetSource(tags={"mlflow.source.name": file})
+        dataset = MetaDataset(source, name=Path(file).stem, digest=digest)  # type: ignore[abstract]  # see above
+        mlflow.log_input(dataset, context="evaluation")
+
+
+def _labels(result: RunResult) -> list[str]:
+    named = (result.config.evaluation.labelled_pairs, result.config.evaluation.true_ids)
+    return [file for file in named if file and (result.folder / file).is_file()]
+
+
+def table_versions(lake: Lakehouse) -> dict[str, int | None]:
+    """Delta version of every table."""
+    return {table.path: lake.version(table) for table in tables.ALL}
+
+
+def file_hashes(result: RunResult) -> dict[str, str]:
+    """SHA-256 of every file that the run read: extracts and labels, by their path below the project."""
+    named = [path for source in result.config.sources for path in sorted(result.folder.glob(source.files))]
+    named += [result.folder / file for file in _labels(result)]
+    return {path.relative_to(result.folder).as_posix(): _sha256(path) for path in named if path.is_file()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,124 @@
+"""One process each: a whole run, plain Splink's part of it, a day's append, questions to gold. Each prints JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+
+def run(folder: str, *, append: bool = False) -> dict[str, object]:
+    """Run a project from raw extracts to report and MLflow."""
+    from c360ml.cli.commands import _publish
+    from c360ml.pipeline import run_pipeline
+
+    started, published = time.perf_counter(), {}
+
+    def publish(lake, result):
+        began = time.perf_counter()
+        _publish(lake, result, lambda message: None)
+        published["seconds"] = time.perf_counter() - began
+
+    result = run_pipeline(folder, then=publish, append=append)
+    return {
+        "seconds": time.perf_counter() - started,
+        "steps": {step.name: step.seconds for step in result.steps}
+        | {"report and tracking": round(published["seconds"], 1)},
+        "records": result.summary("link")["records"],
+        "pairs": result.summary("link")["candidate_pairs"],
+        "purchases": result.summary("standardize")["purchases"],
+        "rows": result.summary("land")["rows"],
+        "customers": result.summary("identify")["customers"],
+        "b3_f1": result.evaluation["b3_f1"],
+        "disk_gb": sum(path.stat().st_size for path in (Path(folder) / "data").rglob("*") if path.is_file()) / 1e9,
+    }
+
+
+def append(folder: str) -> dict[str, object]:
+    """Bring new files in, with the models as they are."""
+    return run(folder, append=True)
+
+
+def splink(folder: str) -> dict[str, object]:
+    """Train, predict and cluster with plain Splink: six comparisons, six blocking rules."""
+    import duckdb
+    import splink.comparison_library as cl
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
+
+    from c360ml import tables
+    from c360ml.lakehouse import Lakehouse
+
+    with Lakehouse(folder) as lake:
+        lake.open(tables.RECORDS)
+        con = duckdb.connect()
+        con.register("standardized", lake.sql("select * from silver.records").to_arrow_table())
+        con.execute("create table records as from standardized").fetchall()
+    started = time.perf_counter()
+    settings = SettingsCreator(
+        link_type="dedupe_only",
+        unique_id_column_name="record_id",
+        comparisons=[
+            cl.JaroWinklerAtThresholds("given_name", [0.9, 0.8]).configure(term_frequency_adjustments=True),
+            cl.JaroWinklerAtThresholds("surname", [0.92, 0.85]).configure(term_frequency_adjustments=True),
+            cl.ExactMatch("email"),
+            cl.ExactMatch("phone"),
+            cl.LevenshteinAtThresholds("date_of_birth", [1, 2]),
+            cl.ExactMatch("postcode").configure(term_frequency_adjustments=True),
+        ],
+        blocking_rules_to_generate_predictions=[
+            block_on("email"),
+            block_on("phone"),
+            block_on("given_name", "surname", "postcode"),
+            block_on("given_name", "surname", "city"),
+            block_on("date_of_birth", "surname"),
+            block_on("street", "street_number", "given_name"),
+        ],
+        retain_matching_columns=False,
+    )
+    linker = Linker(DuckDBAPI(con).register("records"), settings, log_level=None)
+    linker.training.estimate_probability_two_random_records_match([block_on("email", "given_name")], recall=0.5)
+    linker.training.estimate_u_using_random_sampling(max_pairs=2e6, seed=1)
+    linker.training.estimate_parameters_using_expectation_maximisation(block_on("email"))
+    linker.training.estimate_parameters_using_expectation_maximisation(block_on("given_name", "surname"))
+    pairs = linker.inference.predict(threshold_match_probability=0.01)
+    linker.clustering.cluster_pairwise_predictions_at_threshold(pairs, threshold_match_probability=0.95)
+    return {"seconds": time.perf_counter() - started}
+
+
+HEAVIEST = """
+    select value_tier, rfm_segment, count(*), sum(projected_value), avg(probability_alive), median(historical_value)
+    from gold.customer_360 group by all
+"""
+
+
+def questions(folder: str) -> dict[str, object]:
+    """Ask gold what the dashboards ask, and for single customers' pages; seconds, medians."""
+    from c360ml import tables
+    from c360ml.lakehouse import Lakehouse
+
+    with Lakehouse(folder) as lake:
+        lake.open(tables.CUSTOMER_360)
+        lake.open(tables.INTERACTIONS)
+        heaviest = [_seconds(lambda: lake.rows(HEAVIEST)) for _ in range(5)]
+        asked = [row[0] for row in lake.rows("select master_id from gold.customer_360 using sample 20 (reservoir, 1)")]
+        pages = [_seconds(lambda master_id=master_id: _page(lake, master_id)) for master_id in asked]
+    return {"heaviest": median(heaviest), "page": median(pages)}
+
+
+def _page(lake, master_id: str) -> None:
+    lake.con.execute("select * from gold.customer_360 where master_id = $1", [master_id]).fetchall()
+    lake.con.execute("select * from gold.interactions where master_id = $1", [master_id]).fetchall()
+
+
+def _seconds(work) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    print(
+        json.dumps({"run": run, "append": append, "splink": splink, "questions": questions}[sys.argv[1]](sys.argv[2]))
+    )
