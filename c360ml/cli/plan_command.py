@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from c360ml.cli.commands import app, console
+from c360ml.cli.durations import show_seconds
 
 if TYPE_CHECKING:
     from c360ml.pipeline.plan import Plan
@@ -63,17 +64,3 @@ def _table(title: str, *columns: str) -> Table:
     for position, column in enumerate(columns):
         table.add_column(column, justify="left" if position == 0 or column == "kind" else "right")
     return table
-
-
-def show_seconds(seconds: float) -> str:
-    """Write a time as a person says it.
-
-    >>> show_seconds(8.4), show_seconds(70), show_seconds(7_260)
-    ('8 s', '1 min 10 s', '2 h 1 min')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
+from c360ml.cli.durations import show_seconds
 from c360ml.pipeline import STEPS, Step, StepResult
+from c360ml.pipeline.plan import Plan
 from c360ml.pipeline.run import Watcher
+
+
+class _TimeLeft(ProgressColumn):
+    """About how long a task will still take, as planned; nothing once it has taken longer."""
+
+    def render(self, task: Task) -> Text:
+        left = task.fields.get("expected_seconds", 0.0) - (task.elapsed or 0.0)
+        return Text("" if task.finished or left < 1 else f"about {show_seconds(left)} left", style="dim")
 
 
 def _progress(console: Console) -> Progress:
@@ -18,6 +29,7 @@ def _progress(console: Console) -> Progress:
         TextColumn("{task.description:<24}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
+        _TimeLeft(),
         TextColumn("[dim]{task.fields[note]}[/]"),
         console=console,
     )
@@ -32,6 +44,12 @@ class StepBars(Watcher):
             step.name: progress.add_task(step.title, total=None, start=False, note="", visible=False) for step in STEPS
         }
         self._running = STEPS[0].name
+
+    def plans(self, plan: Plan) -> None:
+        """Know how long each step is expected to take."""
+        for step in plan.steps:
+            if step.name in self._tasks:
+                self._progress.update(self._tasks[step.name], expected_seconds=step.seconds)
 
     def finish(self) -> None:
         """Stop drawing, so that something else can."""

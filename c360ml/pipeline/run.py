@@ -17,6 +17,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.judge import judge, open_labels
 from c360ml.pipeline.lock import project_lock
 from c360ml.pipeline.manifest import Manifest
+from c360ml.pipeline.plan import Plan, plan_run
 from c360ml.pipeline.publication import publish
 from c360ml.pipeline.run_display import RunDisplay
 from c360ml.pipeline.steps import STEPS, Step
@@ -75,6 +76,9 @@ class RunResult(RunDisplay):
 class Watcher:
     """Hears of a run's progress; this one says nothing."""
 
+    def plans(self, plan: Plan) -> None:
+        """A run begins that is expected to take what the plan says."""
+
     def starts(self, step: Step) -> None:
         """A step begins."""
 
@@ -108,7 +112,7 @@ def run_pipeline(
 
     Raises:
         ConfigError: the config is missing or wrong.
-        ProjectError: it is called within a run of the same folder.
+        ProjectError: it is called within a run of the same folder, or would not fit on the machine.
         SourceError: a source or label file cannot be read at all.
     """
     from c360ml.pipeline.notebook_progress import usual_watcher
@@ -161,6 +165,10 @@ def _run_steps(
 ) -> RunResult:
     started = datetime.now(UTC)
     manifest = Manifest(lake, config)
+    if not append and not manifest.is_fresh(STEPS[0]):
+        plan = plan_run(lake.folder)
+        plan.require_fit()
+        watcher.plans(plan)
     results = []
     for step in STEPS:
         watcher.starts(step)

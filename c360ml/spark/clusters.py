@@ -106,7 +106,7 @@ class SparkClusters:
             partial(_cluster_components, declared, weight, self._features.attributes),
             {"clusters": _CLUSTERS, "oversize": _OVERSIZE, "cut": _CUT},
             partitions=self._frames.partitions,
-            given={"decided": self._decided},
+            given={"reviewed": self._decided},
         )
 
     def summary(self) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _cluster_components(
         create temp table pattern_weights as select distinct pattern, match_weight, match_probability from pairs
     """)
     decided = lake.sql("""
-        from decided semi join linkage_features l on l.record_id = record_id_l
+        from reviewed semi join linkage_features l on l.record_id = record_id_l
         semi join linkage_features r on r.record_id = record_id_r
     """).to_arrow_table()
     constraints = replace(constraints, reviewed_pairs=decided if decided.num_rows else None)

@@ -15,7 +15,7 @@ from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
 from c360ml.customer360.profile import HOUSEHOLDS_SQL, PROFILE_SQL, profile_counts
 from c360ml.lakehouse import Lakehouse
 from c360ml.spark.frames import Frames
-from c360ml.spark.tasks import Input, bring, output, spread
+from c360ml.spark.tasks import Input, bring, one_answer, output, spread
 from c360ml.table_changes import note_inputs, versions_of
 from c360ml.tables import Table
 
@@ -100,7 +100,7 @@ def _activity(frames: Frames) -> DataFrame:
             tables.RECORDS.path: Input(records, "owner", keep=False),
             tables.PURCHASES.path: Input(purchases, "owner", keep=False),
         },
-        partial(_one_answer, tables.CUSTOMER_ACTIVITY.name, activity_sql(facts_sql())),
+        partial(one_answer, tables.CUSTOMER_ACTIVITY.name, activity_sql(facts_sql())),
         _contract(tables.CUSTOMER_ACTIVITY),
         partitions=frames.partitions,
         given=_observation(frames),
@@ -124,7 +124,7 @@ def _profiles(frames: Frames) -> DataFrame:
     inputs[tables.CUSTOMER_VALUE.path] = Input(frames.read(tables.CUSTOMER_VALUE), "customer_id")
     answers = spread(
         inputs,
-        partial(_one_answer, tables.CUSTOMER_360.name, PROFILE_SQL),
+        partial(one_answer, tables.CUSTOMER_360.name, PROFILE_SQL),
         _contract(tables.CUSTOMER_360),
         partitions=frames.partitions,
         given=_observation(frames),
@@ -135,15 +135,11 @@ def _profiles(frames: Frames) -> DataFrame:
 def _households(frames: Frames) -> DataFrame:
     answers = spread(
         {tables.CUSTOMER_360.path: Input(frames.read(tables.CUSTOMER_360), "household_id")},
-        partial(_one_answer, tables.HOUSEHOLDS.name, HOUSEHOLDS_SQL),
+        partial(one_answer, tables.HOUSEHOLDS.name, HOUSEHOLDS_SQL),
         _contract(tables.HOUSEHOLDS),
         partitions=frames.partitions,
     )
     return output(answers, tables.HOUSEHOLDS.name)
-
-
-def _one_answer(name: str, query: str, lake: Lakehouse) -> Iterator[tuple[str, str]]:
-    yield name, query
 
 
 def _contract(table: Table) -> dict[str, dict[str, str]]:

@@ -27,6 +27,8 @@ Columns = Mapping[str, str]
 Work = Callable[[Lakehouse], Iterable[tuple[str, str]]]
 """What a task does: yields the name of an output and the SQL of its rows, in a lakehouse that holds the inputs."""
 
+TASK_MEMORY_GB = 1.0
+"""What the DuckDB of one task may use before it spills."""
 _KEY = "_key"
 _WHICH = "_which"
 _BATCH = 65_536
@@ -106,6 +108,15 @@ def output(answers: DataFrame, name: str) -> DataFrame:
     return answers.where(sf.col(_WHICH) == name).select(f"`{name}`.*")
 
 
+def one_answer(name: str, query: str, lake: Lakehouse) -> Iterator[tuple[str, str]]:
+    """Work that asks one question; `partial(one_answer, name, query)` is what `spread` takes.
+
+    >>> list(one_answer("sums", "select 1", None))
+    [('sums', 'select 1')]
+    """
+    yield name, query
+
+
 def bring(asked: DataFrame, *, part: str, key: str, rows: DataFrame, row_key: str, partitions: int) -> DataFrame:
     """Rows that other rows ask for, each once per task that asks.
 
@@ -174,7 +185,7 @@ class _Task:
             return
         with (
             tempfile.TemporaryDirectory(prefix="c360ml-task-") as folder,
-            Lakehouse(Path(folder), threads=1, memory_limit_gb=task_memory_gb()) as lake,
+            Lakehouse(Path(folder), threads=1, memory_limit_gb=TASK_MEMORY_GB) as lake,
         ):
             for name, columns in self._inputs.items():
                 _take(lake, name, columns, held.pop(name))
@@ -209,11 +220,6 @@ class _Task:
             else:
                 arrays.append(pa.nulls(batch.num_rows, _arrow_struct(self._outputs[other])))
         return pa.RecordBatch.from_arrays(arrays, names=[_WHICH, *self._outputs])
-
-
-def task_memory_gb() -> float:
-    """Memory that the DuckDB of one task may use before it spills."""
-    return 1.0
 
 
 def _take(

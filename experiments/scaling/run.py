@@ -32,14 +32,15 @@ PER_STEP = {
 
 
 def measured(what: str, folder: Path) -> dict[str, object]:
-    """Run a part in a process of its own; adds its peak memory in GB."""
+    """Run a part in a process of its own; adds its peak memory in GB and its processor time."""
     process = subprocess.Popen([sys.executable, HERE / "flow.py", what, folder], stdout=subprocess.PIPE, text=True)
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(process.returncode)
-    return {**json.loads(out.strip().splitlines()[-1]), "memory_gb": usage.ru_maxrss / 2**20}
+    cpu = usage.ru_utime + usage.ru_stime
+    return {**json.loads(out.strip().splitlines()[-1]), "memory_gb": usage.ru_maxrss / 2**20, "cpu_seconds": cpu}
 
 
 def world(folder: Path, people: int, purchases_per_customer: float, memory_limit_gb: float | None) -> None:
@@ -97,6 +98,7 @@ def show(runs: list[dict]) -> None:
         print(f"| {name}, seconds | " + " | ".join(f"{run['steps'][name]:.1f}" for run in runs) + " |")
     for name, title, form in (
         ("seconds", "**whole flow, seconds**", ".1f"),
+        ("cpu_seconds", "whole flow, processor seconds", ".0f"),
         ("splink", "plain Splink, its part (compare with `link`), seconds", ".1f"),
         ("memory_gb", "peak memory, GB", ".1f"),
         ("disk_gb", "tables on disk, GB", ".2f"),

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from c360ml.errors import ProjectError
 from c360ml.lakehouse import Lakehouse
+from c360ml.pipeline import run_pipeline
 from c360ml.pipeline.manifest import MANIFEST_FILE
 from c360ml.pipeline.plan import plan_run
+from c360ml.pipeline.run import Watcher
 from c360ml.pipeline.steps import STEPS
 from c360ml.synthetic import write_world
 
@@ -69,3 +72,32 @@ def test_costs_are_plain_numbers(small_world_project):
     for cost in (costs["pairs"], costs["memory_gb"], costs["disk_gb"], *costs["steps"].values()):
         assert cost["of"] in {"rows", "records", "pairs"}
         assert cost["exponent"] >= 0 and cost["per_million"] > 0
+
+
+def test_a_run_begins_with_its_plan(tmp_path):
+    """Who watches a run hears what it is expected to take before the first step, and an unchanged run plans nothing."""
+    write_world(tmp_path, customers=60)
+    heard: list[str] = []
+
+    class Hearing(Watcher):
+        def plans(self, plan):
+            heard.append(f"{len(plan.steps)} steps")
+
+        def starts(self, step):
+            heard.append(step.name)
+
+    run_pipeline(tmp_path, watcher=Hearing())
+    assert ["land", "validate"] == heard[1:3]
+    assert f"{len(STEPS) + 1} steps" == heard[0]
+    heard.clear()
+    run_pipeline(tmp_path, watcher=Hearing())
+    assert "land" == heard[0]
+
+
+def test_a_run_that_does_not_fit_writes_nothing(tmp_path, monkeypatch):
+    """A run that would not fit on the disk stops before its first step."""
+    write_world(tmp_path, customers=60)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=1))
+    with pytest.raises(ProjectError, match="must fit on the machine"):
+        run_pipeline(tmp_path)
+    assert [] == list((tmp_path / "data").rglob("*.parquet"))

@@ -108,10 +108,8 @@ def test_malformed_bodies_neither_break_nor_leak(server):
 
 @pytest.mark.slow
 def test_served_answers_equal_the_batch(server, served_project, raw_records):
-    """Stored records that are asked again belong to the customer that the batch gave them.
-
-    The server decides by the best pair and the batch by average linkage, so a record at an edge may differ.
-    """
+    """Stored records that are asked again belong to the customer that the batch gave them."""
+    # The server decides by the best pair and the batch by average linkage, so a record at an edge may differ.
     with Lakehouse(served_project) as lake:
         lake.open(tables.CUSTOMERS)
         lake.open(tables.IDENTITIES)

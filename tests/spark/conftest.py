@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,17 @@ from c360ml.spark.session import spark_session
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[object]:
-    """A session of two threads; four partitions."""
-    with spark_session(memory_gb=1, threads=2) as session:
-        yield session
+    """A session of two threads and two partitions, tuned for many small jobs: most of their time is for planning."""
+    if find_spec("pyspark") is None:
+        pytest.skip("the extra c360ml[spark] is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+        with spark_session(memory_gb=1, threads=2) as session:
+            session.conf.set("spark.sql.shuffle.partitions", "2")
+            session.conf.set("spark.sql.adaptive.enabled", "false")
+            session.conf.set("spark.sql.codegen.wholeStage", "false")
+            session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+            yield session
 
 
 @pytest.fixture

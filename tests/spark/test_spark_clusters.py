@@ -11,14 +11,14 @@ from c360ml.linkage import LinkageModel
 from c360ml.linkage.constraints import Constraints
 from c360ml.linkage.step import MODEL_FILE
 from c360ml.spark.clusters import SparkClusters
-from c360ml.spark.features import build_features
+from c360ml.spark.features import SparkFeatures
 from c360ml.spark.linking import SparkLinkage
 
 pytestmark = pytest.mark.slow
 
 
-def test_constraints_and_reviewers_hold_on_spark(small_world):
-    """Sources without duplicates, limits of values, decisions and the budget cut the same clusters on both engines."""
+def test_a_given_model_finds_the_same_people(small_world):
+    """Pairs, weights, statistics and clusters of a fitted model are DuckDB's, under constraints and decisions."""
     lake = small_world.lake
     lake.open(tables.RECORDS)
     lake.open(tables.CLUSTERS)
@@ -41,16 +41,25 @@ def test_constraints_and_reviewers_hold_on_spark(small_world):
     )
     model = LinkageModel.from_dict(lake.read_json(MODEL_FILE))
     model.constraints = constraints
-    there = SparkLinkage(small_world, model).score(small_world.read(tables.RECORDS)).cluster()
-    files = small_world.files_of(small_world.keep(there.rows))
+    linkage = SparkLinkage(small_world, model).score(small_world.read(tables.RECORDS))
+    there = linkage.cluster()
+    for name, rows in {"pairs": linkage.pairs, "clusters": there.rows, "told": linkage.statistics}.items():
+        files = small_world.files_of(small_world.keep(rows))
+        lake.rows(f"create table spark_{name} as from read_parquet({files!r})")
     here = LinkageModel.from_dict(lake.read_json(MODEL_FILE))
     here.constraints = constraints
     here.score("silver.records", con=lake.con)
-    clusters = here.cluster_table()
-    spark = f"read_parquet({files!r})"
-    assert [] == lake.rows(
-        f"(from {clusters} except all from {spark}) union all (from {spark} except all from {clusters})"
-    )
+    pairs, unmatched, apart = lake.rows(f"""
+        select count(*), count(*) filter (here.record_id_l is null or there.record_id_l is null),
+               max(abs(here.match_weight - there.match_weight))
+        from ({here.pairs_query()}) here full join spark_pairs there using (record_id_l, record_id_r)
+    """)[0]
+    assert pairs > 1000
+    assert 0 == unmatched
+    assert apart < 1e-9
+    for spark_table, table in (("spark_clusters", here.cluster_table()), ("spark_told", "term_statistics")):
+        only = f"(from {spark_table} except all from {table}) union all (from {table} except all from {spark_table})"
+        assert [] == lake.rows(only), table
     assert there.summary() == here.clustering_summary()
     assert there.summary()["oversize_clusters"] > 0
     assert 1 == there.summary()["reviewed_pairs_of_unknown_records"]
@@ -58,9 +67,12 @@ def test_constraints_and_reviewers_hold_on_spark(small_world):
 
 def test_what_spark_cannot_hold_is_refused(scratch):
     """A limit of people per value, and contradicting decisions are refused before anything is clustered."""
+    from pyspark.sql import functions as sf
+
     rows = [(f"a:{i}", "a", name) for i, name in enumerate(["ann", "bob", "cy"])]
-    records = scratch.spark.createDataFrame(rows, "record_id string, source string, given_name string")
-    features = build_features(scratch, records)
+    records = scratch.spark.createDataFrame(rows, "record_id string, source string, surname string")
+    records = records.withColumn("rid", sf.monotonically_increasing_id())
+    features = SparkFeatures(records, records, 3, frozenset(), ())
     with pytest.raises(ConfigError, match="most_people_per"):
         SparkClusters(scratch, features, Constraints(most_people_per={"email": 4}))
     decided = pa.table(

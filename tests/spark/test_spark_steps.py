@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from c360ml import tables
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.lakehouse import Lakehouse, rows_of
-from c360ml.linkage import LinkageModel
 from c360ml.linkage.step import MODEL_FILE
-from c360ml.spark.linking import SparkLinkage
+from c360ml.pipeline import run_pipeline
+from c360ml.pipeline.manifest import MANIFEST_FILE
 from c360ml.spark.steps import SPARK_STEPS
 
 pytestmark = pytest.mark.slow
@@ -44,7 +46,7 @@ def rows_that_differ(lake, table, other):
     return lake.rows(f"({one} except all {two}) union all ({two} except all {one}) limit 3")
 
 
-@pytest.mark.parametrize("step", ["standardize", "identify", "collect", "profile"])
+@pytest.mark.parametrize("step", ["standardize", "identify", "collect"])
 def test_a_step_writes_what_duckdb_wrote(small_world, small_world_project, step):
     """Every table of the step holds the same rows, to the last digit, after it has run on Spark."""
     lake = small_world.lake
@@ -57,33 +59,6 @@ def test_a_step_writes_what_duckdb_wrote(small_world, small_world_project, step)
             assert [] == rows_that_differ(lake, table, original), table.path
 
 
-def test_a_given_model_scores_the_same(small_world):
-    """A model fitted on DuckDB finds the same pairs, weights, clusters and statistics on Spark."""
-    lake = small_world.lake
-    lake.open(tables.RECORDS)
-    content = lake.read_json(MODEL_FILE)
-    there = SparkLinkage(small_world, LinkageModel.from_dict(content)).score(small_world.read(tables.RECORDS))
-    clusters = there.cluster()
-    for name, rows in {"pairs": there.pairs, "clusters": clusters.rows, "told": there.statistics}.items():
-        files = small_world.files_of(small_world.keep(rows))
-        lake.rows(f"create table spark_{name} as from read_parquet({files!r})")
-    here = LinkageModel.from_dict(content).score("silver.records", con=lake.con)
-    pairs, unmatched, apart = lake.rows(f"""
-        select count(*), count(*) filter (here.record_id_l is null or there.record_id_l is null),
-               max(abs(here.match_weight - there.match_weight))
-        from ({here.pairs_query()}) here full join spark_pairs there using (record_id_l, record_id_r)
-    """)[0]
-    assert pairs > 1000
-    assert 0 == unmatched
-    assert apart < 1e-9
-    for spark_table, table in (("spark_clusters", here.cluster_table()), ("spark_told", "term_statistics")):
-        differing = (
-            f"(from {spark_table} except all from {table}) union all (from {table} except all from {spark_table})"
-        )
-        assert [] == lake.rows(differing), table
-    assert clusters.summary() == here.clustering_summary()
-
-
 def test_training_gives_the_same_model(small_world, small_world_project):
     """Trained on Spark, model, links and clusters are those that DuckDB trained, and the file says the same."""
     lake = small_world.lake
@@ -93,4 +68,18 @@ def test_training_gives_the_same_model(small_world, small_world_project):
     assert expected == lake.read_json(MODEL_FILE)
     with Lakehouse(small_world_project) as original:
         for table in WRITTEN["link"]:
+            assert [] == rows_that_differ(lake, table, original), table.path
+
+
+def test_a_run_uses_a_given_session(spark, small_world_copy, small_world_project):
+    """A run does its steps on the session given, writes what DuckDB wrote, and leaves the session running."""
+    manifest = json.loads((small_world_copy / MANIFEST_FILE).read_text())
+    del manifest["steps"]["profile"]
+    (small_world_copy / MANIFEST_FILE).write_text(json.dumps(manifest))
+    result = run_pipeline(small_world_copy, spark=spark)
+    assert ["profile"] == [step.name for step in result.steps if not step.skipped]
+    assert 3 == spark.range(3).count()
+    with Lakehouse(small_world_copy) as lake, Lakehouse(small_world_project) as original:
+        assert list(lake.path(tables.CUSTOMER_360).glob("spark-*")), "Spark wrote no file"
+        for table in WRITTEN["profile"]:
             assert [] == rows_that_differ(lake, table, original), table.path

@@ -8,7 +8,7 @@ from functools import partial
 import pyarrow as pa
 import pytest
 
-from c360ml.spark.tasks import Input, bring, output, spread
+from c360ml.spark.tasks import Input, bring, one_answer, output, spread
 
 pytestmark = pytest.mark.slow
 
@@ -36,24 +36,18 @@ COLUMNS = {
 }
 
 
-def all_rows(lake):
-    """Work that answers what came in."""
-    yield "answer", "from given_rows"
-
-
-def counted(name, lake):
-    """Work that says how many rows of two inputs a task has of each key, beside a table that all tasks have."""
-    yield (
-        name,
-        "select k, count(*) as n, (select sum(v) from everywhere) as v from one full join other using (k) group by k",
-    )
-    yield "nothing", "select k from one where false"
+ALL_ROWS = partial(one_answer, "answer", "from given_rows")
+SIZES = partial(
+    one_answer,
+    "sizes",
+    "select k, count(*) as n, (select sum(v) from everywhere) as v from one full join other using (k) group by k",
+)
 
 
 def test_values_survive_the_way_there_and_back(scratch):
     """Missing text stays missing, empty text empty, and no letter, time or list changes, in many empty tasks."""
     rows = scratch.of_arrow(ROWS)
-    answers = spread({"given_rows": Input(rows, "id")}, all_rows, {"answer": COLUMNS}, partitions=9)
+    answers = spread({"given_rows": Input(rows, "id")}, ALL_ROWS, {"answer": COLUMNS}, partitions=9)
     found = output(answers, "answer").toArrow().sort_by([("id", "ascending")])
     assert ROWS.to_pylist() == found.to_pylist()
 
@@ -68,7 +62,7 @@ def test_rows_of_one_key_meet(scratch):
     ):
         answers = spread(
             {"one": Input(one, "k"), "other": Input(right, "k")},
-            partial(counted, "sizes"),
+            SIZES,
             {"sizes": {"k": "BIGINT", "n": "BIGINT", "v": "BIGINT"}, "nothing": {"k": "BIGINT"}},
             partitions=3,
             given={"everywhere": pa.table({"v": [1, 2]})},
@@ -89,7 +83,7 @@ def test_a_row_is_brought_once_to_each_task_that_asks(scratch):
     brought = bring(asked, part="part", key="key", rows=rows, row_key="name", partitions=partitions)
     together = spread(
         {"given_rows": Input(brought, "part", keep=False), "asking": Input(asked, "part")},
-        all_rows,
+        ALL_ROWS,
         {"answer": {"name": "VARCHAR", "value": "BIGINT"}},
         partitions=partitions,
     )
