@@ -149,7 +149,7 @@ def _parsed(body: bytes) -> Any:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError
+    raise RefusedError(400, "BAD_REQUEST", "the body must be JSON, which has no NaN and no Infinity")
 
 
 async def _no_such(request: Request, error: Exception) -> Response:

@@ -86,9 +86,7 @@ def append_standard(lake: Lakehouse, config: Config) -> dict[str, Any]:
 
 def standard_rules(lake: Lakehouse, config: Config) -> str:
     """Digest of all that decides how a row is standardized: code, settings, and what all rows tell of their source."""
-    return digest_of(
-        code_of(__file__), config.project.model_dump(), meanings(lake, config.project.country)
-    )
+    return digest_of(code_of(__file__), config.project.model_dump(), meanings(lake, config.project.country))
 
 
 def note_standard(lake: Lakehouse, config: Config, read: dict[str, int], rules: str) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def test_nothing_personal_leaves_the_lakehouse(lake, small_world_project):
     assert len(personal) > 1_000
     texts = written_outside_the_lakehouse(small_world_project)
     of_the_run = {"manifest.json", "last_run.json", "published.json"}
-    assert of_the_run | {"linkage.json", "customer_value.json", "segments.json"} == set(texts)
+    assert of_the_run | {"linkage.json", "customer_value.json", "identity_bias.json", "segments.json"} == set(texts)
     assert {} == {
         name: found for name, text in texts.items() if (found := [value for value in personal if value in text])
     }
