@@ -9,7 +9,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline import RunResult
 from c360ml.tables import Table
 
-OF_THE_RUN = {"loaded_at", "run_id", "happened_at", "valid_from", "retired_at", "state"}
+OF_THE_RUN = {"loaded_at", "run_id", "happened_at", "valid_from", "retired_at", "state", "modified_ns"}
 
 
 def versions(folder: Path) -> dict[str, int | None]:
@@ -19,7 +19,7 @@ def versions(folder: Path) -> dict[str, int | None]:
 
 
 def contents(folder: Path, table: Table) -> list[str]:
-    """All rows as sorted text, but for the times of runs and the table versions that steps note."""
+    """All rows as sorted text, but for the times of runs and files, and the table versions that steps note."""
     columns = ", ".join(name for name in table.columns if name not in OF_THE_RUN)
     with Lakehouse(folder) as lake:
         return [
