@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import socket
 
 import pytest
 
 from c360ml.errors import ModelError, ProjectError
-from c360ml.serving import champion
+from c360ml.serving import champion, server
 from c360ml.serving.champion import ChampionScorer, count_records, read_champion
+from c360ml.serving.serve_settings import ServeSettings
 from c360ml.tracking.exports import MANIFEST, write_manifest
 
 RECORD = {"given_name": "Ada", "surname": "Lovelace"}
@@ -70,3 +72,9 @@ def test_only_a_run_project_is_served(project, tmp_path):
 def test_the_index_is_counted(project, raw_records):
     """The number of records that the start tells is that of the project's customers' records."""
     assert 0 < count_records(project, read_champion(project)) <= len(raw_records)
+
+
+def test_answers_are_sent_at_once(tmp_path):
+    """The server's socket does not hold small packets back: an answer would wait 40 ms for an acknowledgement."""
+    with server._listener(ServeSettings(tmp_path, port=0)) as listener:
+        assert 0 != listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
