@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 from c360ml import tables
 from c360ml.errors import C360Error, ColumnError, DataError, ModelError, StoreError
-from c360ml.identity import IdentityStore, build_index, inbox_records
+from c360ml.identity import IdentityStore, inbox_records
 from c360ml.identity.base_files import Base
 from c360ml.identity.online_index import read_model
 from c360ml.identity.resolution import checked_record
@@ -46,23 +45,6 @@ UNREADABLE = [
     (["secret"], DataError),
     (None, DataError),
 ]
-
-
-@pytest.fixture(scope="module")
-def indexed(small_world_project, tmp_path_factory):
-    """A copy of the small world with its index; not to be changed."""
-    folder = Path(shutil.copytree(small_world_project, tmp_path_factory.mktemp("indexed") / "project"))
-    with Lakehouse(folder) as lake:
-        build_index(lake)
-    return folder
-
-
-@pytest.fixture
-def project(indexed, tmp_path):
-    """A copy of model and index that a test may change."""
-    for part in ("models", "data/index"):
-        shutil.copytree(indexed / part, tmp_path / "project" / part)
-    return tmp_path / "project"
 
 
 @pytest.fixture(scope="module")

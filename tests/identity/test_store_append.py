@@ -14,7 +14,7 @@ import pytest
 
 from c360ml import tables
 from c360ml.errors import C360Error, ColumnError, DataError, StoreError
-from c360ml.identity import IdentityStore, build_index, inbox_records
+from c360ml.identity import IdentityStore, inbox_records
 from c360ml.identity.store_append import MOST_RECORDS
 from c360ml.identity.store_delta import Delta
 from c360ml.lakehouse import Lakehouse
@@ -22,23 +22,6 @@ from c360ml.standardize.records import ROLES
 
 ZORA = {"given_name": "Zora", "surname": "Quillfeather", "email": "zora@quillfeather.org", "city": "Springfield"}
 YANN = {"given_name": "Yann", "surname": "Xyzzyqwort", "email": "yann@xyzzyqwort.eu", "phone": "415 555 2671"}
-
-
-@pytest.fixture(scope="module")
-def indexed(small_world_project, tmp_path_factory):
-    """A copy of the small world with its index; not to be changed."""
-    folder = Path(shutil.copytree(small_world_project, tmp_path_factory.mktemp("indexed") / "project"))
-    with Lakehouse(folder) as lake:
-        build_index(lake)
-    return folder
-
-
-@pytest.fixture
-def project(indexed, tmp_path):
-    """A copy of model and index that a test may change."""
-    for part in ("models", "data/index"):
-        shutil.copytree(indexed / part, tmp_path / "project" / part)
-    return tmp_path / "project"
 
 
 @pytest.fixture(scope="module")

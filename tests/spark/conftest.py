@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,6 @@ from c360ml.spark.session import spark_session
 @pytest.fixture(scope="session")
 def spark() -> Iterator[object]:
     """A session of two threads and two partitions, tuned for many small jobs: most of their time is for planning."""
-    if find_spec("pyspark") is None:
-        pytest.skip("the extra c360ml[spark] is not installed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
         with spark_session(memory_gb=1, threads=2) as session:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from importlib.util import find_spec
 
 import pytest
 
@@ -40,7 +39,6 @@ def test_missing_pyspark_is_said(monkeypatch):
         pass
 
 
-@pytest.mark.skipif(find_spec("pyspark") is None, reason="the extra c360ml[spark] is not installed")
 def test_missing_java_is_said(monkeypatch):
     """Who has no Java is told so before Spark is started."""
     with module.without_pandas_warning():
