@@ -15,9 +15,12 @@ from pathlib import Path
 
 from c360ml.errors import TableError
 from c360ml.lakehouse import Lakehouse, rows_of
-from c360ml.tables import Table
+from c360ml.tables import CUSTOMER_ACTIVITY, TOUCHED_CUSTOMERS, Table
 
 RULES = "rules"
+_MOST_CHANGED = 1 / 3
+_BATCHES_KEPT = 10
+"""Of so many appends it is known whom they touched: who asks has asked after each of them, but for killed runs."""
 
 
 def digest_of(*rules: object) -> str:
@@ -128,3 +131,87 @@ def changed_keys(
         select {key} from ({before}) before full join ({now}) now using ({key})
         where before.digest is distinct from now.digest
     """
+
+
+def write_changes(lake: Lakehouse, table: Table, query: str) -> int:
+    """Make a table hold what a query answers, writing only what changed; all rows where a third of them did.
+
+    Returns:
+        How many rows are new, other or gone.
+
+    >>> import tempfile; from c360ml import tables
+    >>> lake = Lakehouse(tempfile.mkdtemp())
+    >>> rows = "select 'a:' || i as record_id, 'a:0' as cluster_id, i // {} as cohesion from range({}) t(i)"
+    >>> [write_changes(lake, tables.CLUSTERS, rows.format(part, 9)) for part in (9, 9, 8)]
+    [9, 0, 1]
+    """
+    if lake.version(table) is None:
+        return lake.write(table, query)
+    key = ", ".join(f'"{name}"' for name in table.key)
+    columns = ", ".join(f'"{name}"::{column.type} as "{name}"' for name, column in table.columns.items())
+    compared = ", ".join(f'"{name}"' for name in table.columns)
+    digest = f"select {key}, hash({compared}) as digest from"
+    standing = lake.open(table)
+    with lake.scratch(
+        "changed_rows",
+        f"""
+        select {key} from ({digest} (select {columns} from ({query}))) now full join ({digest} {standing}) before
+        using ({key}) where now.digest is distinct from before.digest
+        """,
+    ) as changed_rows:
+        changed = lake.one(f"select count(*) from {changed_rows}")
+        if changed > _MOST_CHANGED * lake.one(f"select count(*) from {standing}"):
+            lake.write(table, query)
+        elif changed:
+            lake.amend(table, f"from ({query}) semi join {changed_rows} using ({key})", lost=changed_rows)
+    return int(changed)
+
+
+def note_touched(lake: Lakehouse, customers: str, *, before: int | None) -> None:
+    """Note whom an append touched: customers whose interactions, records or identity are not what they were.
+
+    Args:
+        lake: the lakehouse, after gold.customer_activity was written.
+        customers: name of a table of `master_id`.
+        before: version of gold.customer_activity before the append.
+    """
+    now = lake.version(CUSTOMER_ACTIVITY)
+    if now != before:
+        lake.write(
+            TOUCHED_CUSTOMERS,
+            f"""
+            select master_id, $before as activity_before, $now as activity_version from {customers}
+            union all by name
+            from {lake.open(TOUCHED_CUSTOMERS)} where activity_before > $before - {_BATCHES_KEPT}
+            """,
+            {"before": before, "now": now},
+        )
+
+
+def touched_since(lake: Lakehouse, version: int) -> str | None:
+    """Give SQL of `master_id` of the customers that were touched since a version of gold.customer_activity.
+
+    All others have the same interactions, though days may have gone by.
+
+    Returns:
+        None if all customers were looked at since, so that nobody knows.
+
+    >>> import tempfile
+    >>> lake = Lakehouse(tempfile.mkdtemp())
+    >>> nobody = ", ".join(f"null as {name}" for name in CUSTOMER_ACTIVITY.columns)
+    >>> for number in range(3):
+    ...     _ = lake.write(CUSTOMER_ACTIVITY, f"select {nobody} where false")
+    >>> _ = lake.write(TOUCHED_CUSTOMERS, "select 'ann' as master_id, 1 as activity_before, 2 as activity_version")
+    >>> lake.rows(touched_since(lake, 1)), touched_since(lake, 0)
+    ([('ann',)], None)
+    """
+    now = lake.version(CUSTOMER_ACTIVITY)
+    steps: dict[int, int] = dict(
+        lake.rows(f"select distinct activity_before, activity_version from {lake.open(TOUCHED_CUSTOMERS)}")
+    )
+    at = version
+    while at != now and at in steps:
+        at = steps[at]
+    if at != now:
+        return None
+    return f"select distinct master_id from {TOUCHED_CUSTOMERS.path} where activity_before >= {version}"

@@ -11,7 +11,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -203,6 +203,76 @@ def test_a_table_written_by_another_delta_writer_is_read(lake):
     write_deltalake(lake.path(PLAIN), pa.table({"n": [4], "word": ["four"]}))
     write_deltalake(lake.path(PLAIN), pa.table({"n": [5], "word": ["five"]}), mode="append")
     assert [(4, "four"), (5, "five")] == lake.rows(f"select * from {lake.open(PLAIN)} order by n")
+
+
+TOLD = table(
+    "gold.told",
+    key="n",
+    about="Columns that a log may quote, and one that it may not.",
+    columns="""
+    n BIGINT number
+    word VARCHAR word
+    day DATE day
+    moment TIMESTAMPTZ time
+    share DOUBLE share
+    name VARCHAR * name
+    """,
+)
+
+
+def test_the_log_tells_what_files_hold_but_no_personal_data(lake):
+    """Readers of Delta may skip files by bounds that are those of the rows; personal values are not quoted."""
+    lake.write(
+        TOLD,
+        """
+        select i as n, chr((97 + i % 26)::int) || i as word, date '2024-02-28' + i::int as day, now() as moment,
+            i / 3 as share, if(i = 7, null, 'Ann Lee ' || i) as name
+        from range(300000) t(i)
+        """,
+    )
+    told = DeltaTable(lake.path(TOLD)).get_add_actions(flatten=True)
+    found = {name: told[name].to_pylist() for name in told.schema.names}
+    assert [300000] == found["num_records"]
+    assert ([0], [299999]) == (found["min.n"], found["max.n"])
+    assert (["a0"], ["z99995"]) == (found["min.word"], found["max.word"])
+    assert [date(2024, 2, 28)] == found["min.day"]
+    assert [1] == found["null_count.name"]
+    log = "".join(file.read_text() for file in (lake.path(TOLD) / "_delta_log").glob("*.json"))
+    assert "Ann Lee" not in log
+
+
+def test_rows_are_deleted_by_any_column(lake):
+    """What the log tells of a file does not hide rows from a condition on them."""
+    rows = """
+        select i as n, chr((97 + i)::int) as word, date '2024-02-28' + i::int as day, now() as moment, i / 4 as share,
+    """
+    conditions = ["n = 2", "word = 'd'", "day = date '2024-03-03'", "share = 1.25", "name = 'Ann 6'", "name is null"]
+    for count in (1, 2):  # the second write replaces the first
+        lake.write(TOLD, rows + f"if(i = 7, null, 'Ann ' || i) as name from range({8 * count}) t(i)")
+    assert [1] * 6 == [lake.delete(TOLD, condition) for condition in conditions]
+    assert 10 == lake.one(f"select count(*) from {TOLD.path}")
+
+
+def test_a_changed_contract_replaces_the_table(lake):
+    """A table whose contract has other columns than it was written with is written whole in one commit."""
+    lake.write(PLAIN, "select 1 as n, 'a' as word")
+    wider = table("gold.plain", key="n", about="Three columns.", columns="n BIGINT number\n word DATE day\n o DOUBLE x")
+    assert 1 == lake.write(wider, "select 2 as n, date '2024-02-29' as word, 0.5 as o")
+    assert 1 == lake.version(wider)
+    assert [(2, date(2024, 2, 29), 0.5)] == lake.rows(f"from {lake.open(wider)}")
+    assert "Three columns." == DeltaTable(lake.path(wider)).metadata().description
+    assert "a" == lake.one(f"select word from {lake.open(PLAIN, version=0)}")
+
+
+def test_a_failing_query_leaves_no_file(lake):
+    """Files of a write that fails in its last row do not stay beside the table's."""
+    lake.write(PLAIN, "select 1 as n, 'old' as word")
+    before = sorted(lake.path(PLAIN).rglob("*"))
+    with pytest.raises(EngineError, match="late"):
+        lake.write(
+            PLAIN, "select i as n, if(i = 399999, error('late'), repeat('x', i % 90)) as word from range(400000) t(i)"
+        )
+    assert before == sorted(lake.path(PLAIN).rglob("*"))
 
 
 def test_a_missing_table_is_a_clear_error(lake):

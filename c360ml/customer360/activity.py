@@ -51,7 +51,9 @@ _FACTS = f"""
             sum(amount::{_MONEY}) filter (where amount > 0) as gross_revenue,
             min(day) filter (where amount > 0) as first_purchase_on,
             max(day) filter (where amount > 0) as last_purchase_on,
-            count(*) filter (where amount < 0) as refunds
+            count(*) filter (where amount < 0) as refunds,
+            min(day) as first_sale_on,
+            max(day) as last_sale_on
         from observed
         where channel = 'DEALER'
         group by master_id
@@ -100,14 +102,11 @@ _FACTS = f"""
         f"max(day) filter (where interaction_type = '{kind}') as last_{kind.lower()}_on" for kind in DIGITAL_KINDS
     )
 },
-            max(occurred_at) as last_digital_at
+            max(occurred_at) as last_digital_at,
+            min(day) as first_digital_on,
+            max(day) as last_digital_on
         from observed
         where channel = 'DIGITAL'
-        group by master_id
-    ),
-    active as (
-        select master_id, min(day) as first_activity_on, max(day) as last_activity_on
-        from observed
         group by master_id
     )
     select
@@ -132,8 +131,8 @@ _FACTS = f"""
         coalesce(app_events, 0) as app_events,
         coalesce(social_events, 0) as social_events,
         last_digital_at,
-        first_activity_on,
-        last_activity_on,
+        least(first_sale_on, first_service_on, first_digital_on) as first_activity_on,
+        greatest(last_sale_on, last_service_on, last_digital_on) as last_activity_on,
         {_LAST_DAYS},
         first_record_on
     from customers
@@ -141,7 +140,6 @@ _FACTS = f"""
     left join owned using (master_id)
     left join serviced using (master_id)
     left join digital using (master_id)
-    left join active using (master_id)
 """
 
 

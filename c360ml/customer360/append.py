@@ -19,7 +19,14 @@ from c360ml.customer360.activity import AS_OF, activity_sql, facts_sql
 from c360ml.customer360.collect import READS, RULES_DIGEST, WRITES, collect_interactions, interaction_counts
 from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
 from c360ml.lakehouse import Lakehouse
-from c360ml.table_changes import changed_keys, known_inputs, lost_and_gained, note_inputs, versions_of
+from c360ml.table_changes import (
+    changed_keys,
+    known_inputs,
+    lost_and_gained,
+    note_inputs,
+    note_touched,
+    versions_of,
+)
 from c360ml.tables import Table
 
 MOST_CHANGED = 0.5
@@ -46,14 +53,16 @@ def append_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
         ended = _observation_end(lake)
         if max(changed, known) > MOST_CHANGED * stand:
             return collect_interactions(lake, config)
-        _write_interactions(lake, rewrite=known > 0)
-        lake.write(tables.OBSERVATION, OBSERVATION_SQL, {"observation_end": config.project.observation_end})
+        if changed or known:
+            with lake.scratch("old_ids", "select channel, interaction_id from old_interactions"):
+                lake.amend(tables.INTERACTIONS, "from new_interactions", lost="old_ids" if known else None)
+        _observe(lake, config)
         if _observation_end(lake) < ended:
             return collect_interactions(lake, config)
         lake.say("counting what touched customers did")
         with lake.scratch("touched_customers", _TOUCHED_CUSTOMERS, {"ended": ended}):
             touched = lake.one("select count(*) from touched_customers")
-            lake.write(tables.CUSTOMER_ACTIVITY, activity_sql(_FACTS_THAT_STAND))
+            _write_activity(lake, aged=_observation_end(lake) > ended, touched=touched)
     note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
     return interaction_counts(lake) | {"touched_customers": touched}
 
@@ -63,11 +72,21 @@ def _observation_end(lake: Lakehouse) -> date:
     return day
 
 
-def _write_interactions(lake: Lakehouse, *, rewrite: bool) -> None:
-    if rewrite:
-        lake.write(tables.INTERACTIONS, _INTERACTIONS_THAT_STAND)
-    else:
-        lake.append(tables.INTERACTIONS, "from new_interactions")
+def _observe(lake: Lakehouse, config: Config) -> None:
+    """Write gold.observation if it is not what it was: whoever reads it then knows that nothing changed."""
+    with lake.scratch("observed_now", OBSERVATION_SQL, {"observation_end": config.project.observation_end}):
+        if lake.one("select count(*) from (from observed_now except from gold.observation)"):
+            lake.write(tables.OBSERVATION, "from observed_now")
+
+
+def _write_activity(lake: Lakehouse, *, aged: bool, touched: int) -> None:
+    """Bring the activity of touched customers up to date, and of all what depends on the day if that has moved."""
+    before = lake.version(tables.CUSTOMER_ACTIVITY)
+    if aged:
+        lake.write(tables.CUSTOMER_ACTIVITY, activity_sql(_FACTS_THAT_STAND))
+    elif touched:
+        lake.amend(tables.CUSTOMER_ACTIVITY, activity_sql(facts_sql("touched_customers")), lost="touched_customers")
+    note_touched(lake, "touched_customers", before=before)
 
 
 @contextmanager
@@ -100,7 +119,7 @@ def _changed_interactions(lake: Lakehouse, versions: Mapping[str, int]) -> Itera
         keep("changed_events", _CHANGED_EVENTS.format(changed=changed(tables.DIGITAL_EVENTS)))
         keep("new_interactions", interactions_sql(changed=True))
         keep("changed_ids", _CHANGED_IDS)
-        keep("old_interactions", "from gold.interactions semi join changed_ids using (channel, interaction_id)")
+        keep("old_interactions", _OLD_INTERACTIONS)
         keep("touched_owners", _TOUCHED_OWNERS.format(lost=identities[0]))
         yield
 
@@ -130,10 +149,9 @@ _CHANGED_IDS = """
     union all
     select 'DIGITAL', event_id from changed_events
 """
-_INTERACTIONS_THAT_STAND = """
-    from gold.interactions anti join changed_ids using (channel, interaction_id)
-    union all by name
-    from new_interactions
+_OLD_INTERACTIONS = """
+    select channel, interaction_id, master_id
+    from gold.interactions semi join changed_ids using (channel, interaction_id)
 """
 _TOUCHED_OWNERS = """
     select master_id from silver.identities semi join changed_owners using (record_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from c360ml import tables
@@ -13,10 +14,11 @@ from c360ml.table_changes import digest_of, note_inputs, versions_of
 
 READS = (tables.IDENTITIES, tables.RECORDS, tables.PURCHASES, tables.SERVICES, tables.DIGITAL_EVENTS)
 """Tables that say who did what."""
-WRITES = (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY)
+WRITES = (tables.INTERACTIONS, tables.OBSERVATION, tables.CUSTOMER_ACTIVITY, tables.TOUCHED_CUSTOMERS)
 """Tables that say what each customer did."""
 RULES_DIGEST = digest_of(interactions_sql(), OBSERVATION_SQL, facts_sql())
 """Digest of all that decides them, but for the tables that are read and the day of observation."""
+_NOBODY = "select " + ", ".join(f"null as {name}" for name in tables.TOUCHED_CUSTOMERS.columns) + " where false"
 
 
 def collect_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -37,8 +39,14 @@ def collect_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
     lake.write(tables.OBSERVATION, OBSERVATION_SQL, {"observation_end": config.project.observation_end})
     lake.say("counting what each customer did")
     lake.write(tables.CUSTOMER_ACTIVITY, activity_sql(facts_sql()))
-    note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
+    note_collected(lake, read)
     return interaction_counts(lake)
+
+
+def note_collected(lake: Lakehouse, read: Mapping[str, int]) -> None:
+    """Note what all interactions and activity were made of, when both are written: whom that touched nobody knows."""
+    lake.write(tables.TOUCHED_CUSTOMERS, _NOBODY)
+    note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
 
 
 def interaction_counts(lake: Lakehouse) -> dict[str, Any]:

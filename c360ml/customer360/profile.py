@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from c360ml import tables
@@ -9,6 +10,8 @@ from c360ml.config import Config
 from c360ml.customer360.activity import DAYS_PER_YEAR
 from c360ml.customer360.identity_impact import record_impact
 from c360ml.lakehouse import Lakehouse
+from c360ml.table_changes import write_changes
+from c360ml.tables import Table
 
 
 def profile_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
@@ -25,10 +28,20 @@ def profile_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
     >>> profile_customers(lake, Config())["customers"]
     0
     """
+    return _profile(lake, Lakehouse.write)
+
+
+def append_profiles(lake: Lakehouse, config: Config) -> dict[str, Any]:
+    """Bring both tables up to date by writing only rows that are not what they were."""
+    return _profile(lake, write_changes)
+
+
+def _profile(lake: Lakehouse, write: Callable[[Lakehouse, Table, str], int]) -> dict[str, Any]:
     changes = record_impact(lake, PROFILE_SQL)
     lake.say("writing one row per customer")
-    lake.write(tables.CUSTOMER_360, PROFILE_SQL)
-    households = lake.write(tables.HOUSEHOLDS, HOUSEHOLDS_SQL)
+    write(lake, tables.CUSTOMER_360, PROFILE_SQL)
+    write(lake, tables.HOUSEHOLDS, HOUSEHOLDS_SQL)
+    households = lake.one(f"select count(*) from {tables.HOUSEHOLDS.path}")
     return profile_counts(lake) | {"households": households, "identity_changes": changes}
 
 

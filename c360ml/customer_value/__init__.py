@@ -1,5 +1,7 @@
 """Customer value: purchase histories, models of purchases and spend, lifetime value and how good the forecast is."""
 
+from c360ml.customer_value.append import append_values
+from c360ml.customer_value.append_doubt import append_value_doubt, draw_values
 from c360ml.customer_value.backtest import Backtest, holdout_backtest
 from c360ml.customer_value.bg_nbd import BgNbd
 from c360ml.customer_value.doubt import doubt_values
@@ -23,9 +25,12 @@ __all__ = [
     "ParetoNbd",
     "TripleCounts",
     "Valuation",
+    "append_value_doubt",
+    "append_values",
     "compare_models",
     "customer_lifetime_value",
     "doubt_values",
+    "draw_values",
     "holdout_backtest",
     "identity_bias",
     "identity_bias_table",

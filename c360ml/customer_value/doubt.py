@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from c360ml import tables
 from c360ml.customer_value.columns import Codes, Floats
-from c360ml.customer_value.doubtful_histories import DoubtfulHistories, doubtful_histories
+from c360ml.customer_value.doubtful_histories import DoubtfulHistories, doubtful_histories, doubtful_sets
+from c360ml.customer_value.doubtful_sets import DoubtfulSets
 from c360ml.customer_value.identity_bias import BIAS_FILE, bias_of_project
 from c360ml.customer_value.saved_models import SavedModels
 from c360ml.customer_value.step import MODEL_FILE
@@ -40,12 +42,12 @@ _STAKES = """
 # In some draws the record is with whoever holds most of the customer's records, in others it is not.
 _RECORDS_IN_DOUBT = f"""
     with seen as (
-        select master_id, record, count(*) as times
+        select master_id, record, sum(times)::bigint as times
         from customer_parts join doubtful_sets using (set_number)
         group by master_id, record
     ),
     named as (
-        select master_id, record_id, abs(2 * times - $draws) as certainty
+        select seen.master_id, record_id, abs(2 * times - $draws) as certainty
         from seen join doubtful_records using (record)
         where times < $draws
     )
@@ -90,30 +92,45 @@ def doubt_values(lake: Lakehouse, config: Config) -> dict[str, Any]:
         return _write_nothing(lake, "identity_draws is 0" if not draws else "no forecast was fitted")
     # Of a large file fewer were drawn; of one without doubt none, and then the parameters alone are.
     draws = lake.one(f"select count(distinct draw) from {tables.DOUBTFUL_PARTITIONS.path}") or draws
+    summary, drawn = write_doubt(lake, config, content, draws)
+    lake.say("measuring what errors of identity do")
+    everybody = lake.rows("select count(*), count(distinct master_id) from silver.identities")[0]
+    bias = bias_of_project(lake, config, drawn.error_rates(*everybody))
+    lake.write_json(BIAS_FILE, bias)
+    return summary | {"bias": bias}
+
+
+def write_doubt(
+    lake: Lakehouse, config: Config, content: Mapping[str, Any], draws: int
+) -> tuple[dict[str, Any], DoubtfulSets]:
+    """Write both tables by a fitted model; gives counts and the total, and the sets of records that were drawn."""
     models = SavedModels.read(content)
     lake.say(f"valuing customers in {draws} draws")
     customers = lake.sql("from gold.customer_value order by customer_id").to_arrow_table()
-    with doubtful_histories(lake, draws, config.value.refunds) as doubtful:
+    with doubtful_sets(lake, draws) as drawn:
+        doubtful = doubtful_histories(lake, drawn, config.value.refunds)
         found = value_intervals(models, customers, doubtful, draws=draws, seed=_SEED)
         pairs = _write_stakes(lake, doubtful, found)
         _write_intervals(lake, doubtful, found, draws)
-    lake.say("measuring what errors of identity do")
-    bias = bias_of_project(lake, config)
-    lake.write_json(BIAS_FILE, bias)
-    return {
+    summary = {
         "draws": draws,
         "total": summary_of(found),
         "customers": len(found.customers),
         "customers_in_doubt": int((found.identity_share > 0).sum()),
         "mostly_identity": int((found.identity_share > 0.5).sum()),
         "pairs_at_stake": pairs,
-        "bias": bias,
     }
+    return summary, drawn
+
+
+def write_no_doubt(lake: Lakehouse) -> None:
+    """Write both tables without a row: nobody bought."""
+    lake.write(tables.VALUE_AT_STAKE, _NO_STAKES)
+    lake.write(tables.VALUE_UNCERTAINTY, _NO_INTERVALS)
 
 
 def _write_nothing(lake: Lakehouse, reason: str) -> dict[str, Any]:
-    lake.write(tables.VALUE_AT_STAKE, _NO_STAKES)
-    lake.write(tables.VALUE_UNCERTAINTY, _NO_INTERVALS)
+    write_no_doubt(lake)
     lake.write_json(BIAS_FILE, {"rows": [], "reason": reason})
     return {"draws": 0, "reason": reason}
 
@@ -196,11 +213,7 @@ def _write_intervals(lake: Lakehouse, doubtful: DoubtfulHistories | None, found:
         in_doubt = "select null::varchar as master_id, null::varchar[] as doubtful_records where false"
         parameters = {}
     else:
-        parts = {
-            "master_id": np.repeat(np.array(doubtful.customers, dtype=object), draws),
-            "set_number": doubtful.customer_sets.ravel(),
-        }
-        lake.con.register("customer_parts", pa.table(parts))
+        lake.con.register("customer_parts", doubtful.drawn.changing())
         in_doubt, parameters = _RECORDS_IN_DOUBT, {"draws": draws}
     with lake.scratch("customers_in_doubt", in_doubt, parameters):
         lake.write(tables.VALUE_UNCERTAINTY, _WRITE)

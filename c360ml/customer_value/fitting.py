@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -66,8 +67,13 @@ def fit_models(history: Any, model: ModelName = "bg_nbd") -> Models:
     return Models(purchases, gamma_gamma, _observed_mean(spend), (*notes, *more))
 
 
-def fit_purchases(history: Any, model: ModelName) -> tuple[PurchaseModel, list[str]]:
+def fit_purchases(history: Any, model: ModelName, near: PurchaseModel | None = None) -> tuple[PurchaseModel, list[str]]:
     """Fit one model of purchases; the notes say in words what had to be done beyond maximum likelihood.
+
+    Args:
+        history: purchase histories.
+        model: which model.
+        near: one of its kind, fitted to customers much like these: the search begins there, which saves most of it.
 
     Raises:
         DataError: there are fewer than 20 customers with repeat purchases, or the model is unknown.
@@ -84,6 +90,9 @@ def fit_purchases(history: Any, model: ModelName) -> tuple[PurchaseModel, list[s
             got=repeat_buyers,
             hint="observe more customers, or for longer",
         )
+    if near is not None:
+        with suppress(FitError):
+            return PURCHASE_MODELS[model]().fit(frame, near=near), []
     notes: list[str] = []
     fitted: PurchaseModel = _fit(PURCHASE_MODELS[model], frame, notes)
     return fitted, notes

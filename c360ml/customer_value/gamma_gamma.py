@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.special import digamma, gammaln
-from scipy.stats import rankdata
 
 from c360ml.customer_value import lifetimes_bridge
 from c360ml.customer_value.columns import Floats, as_frame, read_numbers, read_weights, with_columns
@@ -276,8 +275,6 @@ class _Objective:
 
 def _ranks(values: Floats, weight: Floats) -> Floats:
     """Rank values as if each were there `weight` times; equal values share their middle rank."""
-    if (weight == 1).all():
-        return np.asarray(rankdata(values), dtype=np.float64)
     column = encode(values)
     per_value = column.weight_per_value(weight)
     return (np.cumsum(per_value) - (per_value - 1) / 2)[column.codes]

@@ -67,28 +67,6 @@ _KEYS = f"""
 _SALES = """
     select simulated, occurred_on, amount from simulated_sales join simulated_keys using (customer, record)
 """
-# The draws stand for the truth: what the clustering leaves apart of a drawn person was missed, what it puts together
-# of several was merged falsely. Records without doubt are as they are.
-_RATES = """
-    with pieces as (
-        select distinct draw, part, master_id
-        from silver.doubtful_partitions join silver.identities using (record_id)
-    ),
-    missed as (
-        select draw, sum(clusters - 1) as joins, count(*) as parts
-        from (select draw, part, count(*) as clusters from pieces group by draw, part) group by draw
-    ),
-    falsely as (
-        select draw, sum(parts - 1) as joins, count(*) as clusters
-        from (select draw, master_id, count(*) as parts from pieces group by draw, master_id) group by draw
-    ),
-    sizes as (
-        select count(*) as records, count(distinct master_id) as customers from silver.identities
-    )
-    select avg(missed.joins / greatest(records - (customers - clusters + parts), 1)),
-           avg(falsely.joins / greatest(customers - clusters + parts, 1))
-    from missed join falsely using (draw) cross join sizes
-"""
 _PROJECT_SALES = """
     select master_id as customer, record_id as record, occurred_at::date as occurred_on, amount
     from gold.interactions
@@ -166,12 +144,17 @@ def identity_bias(
         return _scenarios(con, terms, missed_rate, false_rate, repeats, seed)
 
 
-def bias_of_project(lake: Lakehouse, config: Config) -> dict[str, Any]:
-    """Measure the bias at the error rates that the draws of identity expect; `rows` are as of `identity_bias`."""
-    rates = lake.rows(_RATES)[0]
-    if rates[0] is None:
+def bias_of_project(lake: Lakehouse, config: Config, rates: tuple[float, float] | None) -> dict[str, Any]:
+    """Measure the bias at the error rates that the draws of identity expect; `rows` are as of `identity_bias`.
+
+    Args:
+        lake: the project.
+        config: its settings.
+        rates: of missed links and false merges; None if there are no draws.
+    """
+    if rates is None:
         return {"missed_rate": 0.0, "false_rate": 0.0, "rows": []}
-    missed_rate, false_rate = (float(rate) for rate in rates)
+    missed_rate, false_rate = rates
     content = lake.read_json(MODEL_FILE) or {}
     saved = SavedModels.read(content)
     customers = lake.one("select count(*) from gold.customer_value")

@@ -7,6 +7,7 @@ is (no slope, curved in every direction), never because a search routine says it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,9 +198,10 @@ def _bfgs(inverse: Floats, moved: Floats, turned: Floats) -> Floats:
 
 def hessian_of(objective: Objective, logs: Floats, width: float = 1e-4) -> Floats:
     """Differentiate the gradient by central differences."""
-    columns = [
-        (objective(logs + side)[1] - objective(logs - side)[1]) / (2 * width) for side in np.eye(len(logs)) * width
-    ]
+    sides = np.eye(len(logs)) * width
+    with ThreadPoolExecutor(2) as pool:  # numpy computes beside Python
+        above, below = (list(pool.map(objective, list(logs + sign * sides))) for sign in (1, -1))
+    columns = [(up[1] - down[1]) / (2 * width) for up, down in zip(above, below, strict=True)]
     hessian = np.array(columns)
     return np.asarray((hessian + hessian.T) / 2, dtype=np.float64)
 

@@ -13,6 +13,7 @@ from c360ml.customer_value.columns import Floats, read_numbers
 from c360ml.customer_value.fitting import PURCHASE_MODELS, ModelName, fit_purchases
 from c360ml.customer_value.forecast_errors import forecast_errors, ratio
 from c360ml.customer_value.holdout import Split, baselines_of, split_days
+from c360ml.customer_value.purchase_model import PurchaseModel
 from c360ml.customer_value.transactions import PurchaseDays, Refunds
 from c360ml.errors import DataError, FitError
 
@@ -62,7 +63,8 @@ def compare_models(days: PurchaseDays, holdout_start: dt.date, *, refunds: Refun
     sample, size = _sample(days)
     try:
         starts, length, notes = _origins(sample, holdout_start)
-        tried = [row for start in starts for row in _try_models(sample, start, length, refunds)]
+        fitted: dict[ModelName, PurchaseModel] = {}
+        tried = [row for start in starts for row in _try_models(sample, start, length, refunds, fitted)]
     finally:
         if sample is not days:
             sample.drop()
@@ -103,22 +105,27 @@ def _origins(days: PurchaseDays, holdout_start: dt.date) -> tuple[list[dt.date],
     return starts, dt.timedelta(days=length), notes
 
 
-def _try_models(days: PurchaseDays, start: dt.date, length: dt.timedelta, refunds: Refunds) -> list[dict[str, Any]]:
+def _try_models(
+    days: PurchaseDays, start: dt.date, length: dt.timedelta, refunds: Refunds, fitted: dict[ModelName, PurchaseModel]
+) -> list[dict[str, Any]]:
+    """Forecast from one origin; `fitted` has the models of the origin before, and gets those of this one."""
     end = min(start + length - dt.timedelta(days=1), days.observation_end)
     split = split_days(days, start, refunds=refunds, holdout_end=end)
     (actual,) = read_numbers(split.table, ["holdout_purchases"])
-    tried = [_try_model(name, split, actual) for name in PURCHASE_MODELS]
+    tried = [_try_model(name, split, actual, fitted) for name in PURCHASE_MODELS]
     if not any(row["fitted"] for row in tried):
         raise DataError("a model must be fitted to compare", got=tried[0]["note"], hint="keep fewer weeks aside")
     return tried + [_row(name, split, actual, guess) for name, guess in baselines_of(split).items()]
 
 
-def _try_model(name: ModelName, split: Split, actual: Floats) -> dict[str, Any]:
+def _try_model(name: ModelName, split: Split, actual: Floats, fitted: dict[ModelName, PurchaseModel]) -> dict[str, Any]:
     try:
-        model, notes = fit_purchases(split.table, name)
+        model, notes = fit_purchases(split.table, name, near=fitted.get(name))
     except (DataError, FitError) as error:
         absent = {"origin": str(split.holdout_start), "name": name, "fitted": False}
         return absent | {"note": f"not fitted: {error.got}"}
+    if not notes:
+        fitted[name] = model
     row = _row(name, split, actual, model.expected_purchases(split.weeks, split.table))
     return row | {"log_likelihood": model.log_likelihood_, "note": "; ".join(notes) or None}
 

@@ -16,10 +16,14 @@ alpha = beta and t_x = T are no special cases, and the gradient is exact.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from scipy.special import digamma, exprel, gammaln
 
-from c360ml.customer_value.columns import Floats
+from c360ml.customer_value.columns import Codes, Floats
 from c360ml.customer_value.compression import Histories, add_up, encode
 from c360ml.customer_value.hypergeometric import integrate_over_time
 
@@ -27,6 +31,7 @@ _FEW, _MANY = (np.polynomial.legendre.leggauss(count) for count in (16, 36))
 _PMF_NODES = np.polynomial.legendre.leggauss(64)
 _FORGOTTEN = 45.0  # e**-45 of an integrand is nothing
 _GENTLE_DROP, _GENTLE_SPAN = 8.0, 3.0  # within these 16 points do
+_THREADS = os.cpu_count() or 1
 _CHUNK = 8_192  # rows at a time: rows x points fit a processor's cache
 
 
@@ -166,10 +171,23 @@ def _log_dead_odds(params: Floats, x: Floats, t_x: Floats, age: Floats, *, with_
     drop = (r + x) * np.log1p((age - t_x) / (alpha + t_x)) + s * np.log1p((age - t_x) / (beta + t_x))
     gentle = (drop < _GENTLE_DROP) & (end < _GENTLE_SPAN)
     for rows, nodes in ((np.flatnonzero(gentle & (age > t_x)), _FEW), (np.flatnonzero(~gentle), _MANY)):
-        for chunk in np.array_split(rows, max(1, -(-len(rows) // _CHUNK))):
+
+        def integrate(chunk: Codes, nodes: tuple[Floats, Floats] = nodes) -> None:
             found = _integrate(params[:, chunk], x[chunk], t_x[chunk], age[chunk], end[chunk], nodes, with_slopes)
             odds[chunk], slopes[:, chunk] = drop[chunk] + found[0], found[1]
+
+        _each(integrate, np.array_split(rows, max(1, -(-len(rows) // _CHUNK))))
     return odds, slopes
+
+
+def _each(work: Callable[[Codes], None], chunks: Sequence[Codes]) -> None:
+    """Do the chunks side by side; each writes its own rows, so that the number of threads does not matter."""
+    if len(chunks) == 1:
+        work(chunks[0])
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(work, chunks):
+            pass
 
 
 def _integrate(

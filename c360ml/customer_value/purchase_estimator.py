@@ -84,8 +84,13 @@ class PurchaseEstimator(LikelihoodModel):
         self.purchase_covariates, self.dropout_covariates = purchase_covariates, dropout_covariates
         self.covariate_penalty = covariate_penalty
 
-    def fit(self, history: Any) -> Self:
+    def fit(self, history: Any, *, near: Self | None = None) -> Self:
         """Learn the parameters from a history, one row a customer (or `weight` customers), or from counts of it.
+
+        Args:
+            history: The customers.
+            near: A model fitted to customers much like these: the search begins there alone, instead of at several
+                places.
 
         Raises:
             ColumnError: a column is missing.
@@ -97,9 +102,10 @@ class PurchaseEstimator(LikelihoodModel):
         objective, standards, scale = self._objective(counts)
         coarse = Objective(self.formulas, objective.histories.rounded(_COARSE_STEPS), objective.design, objective.prior)
         effects = [0.0] * len(self._effects())
+        starts = self.starts if near is None else [near._logs(scale)]
         optimum = find_optimum(
             objective,
-            [[*start, *effects] for start in self.starts],
+            [[*start, *effects] for start in starts],
             words=self._words(),
             rows=counts.customers,
             coarse=coarse,
@@ -139,6 +145,13 @@ class PurchaseEstimator(LikelihoodModel):
         optimum = optimum_at(objective, logs, model=cls.__name__)
         model._take(optimum, objective, standards, scale, counts)
         return model
+
+    def _logs(self, scale: float) -> list[float]:
+        """Logarithms of the parameters, times in units of `scale` weeks."""
+        logs: list[float] = np.log(
+            np.array(list(self._learned().values())) / scale ** np.array(self.time_powers)
+        ).tolist()
+        return logs
 
     def _check(self, counts: TripleCounts) -> None:
         if not counts.columns[0].any():

@@ -5,16 +5,17 @@ Parameters are positive, and their likelihood is closer to normal in their logar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import digamma
 
 from c360ml.customer_value.columns import Floats, as_frame, read_numbers, read_purchases
-from c360ml.customer_value.compression import Histories, add_up
+from c360ml.customer_value.compression import Histories, add_up, distinct_codes
 from c360ml.customer_value.estimation import LikelihoodModel
 from c360ml.customer_value.fitting import Models, read_purchase_model
 from c360ml.customer_value.gamma_gamma import GammaGamma
@@ -86,28 +87,44 @@ class SavedModels:
             np.zeros((draws, 0)) if spend is None else _noise(spend, draws, random),
         )
 
-    def shifts(self, before: Any, after: Any, groups: int) -> tuple[Floats, Floats]:
+    def shifts(self, before: Any, after: Any, drawn: Sequence[Codes]) -> tuple[Floats, Floats]:
         """Work out how far the parameters would move if some histories gave way to others.
 
         One step of Newton's method from the optimum: covariance of the logarithms x change of the score.
 
         Args:
             before: the histories that go.
-            after: those that come, with a column `draw` that says into which of the groups.
-            groups: number of groups.
+            after: those that may come.
+            drawn: which rows of `after` come, for each draw.
 
         Returns:
-            For the model of purchases, and for that of spend: group x parameter.
+            For the model of purchases, and for that of spend: draw x parameter.
         """
-        draw = read_numbers(as_frame(after), ["draw"])[0].astype(np.int64)
-        one = np.zeros(len(read_numbers(as_frame(before), ["repeat_purchases"])[0]), dtype=np.int64)
         purchases, spend = self.models.purchases, self.models.gamma_gamma
-        change = purchase_scores(purchases, after, draw, groups) - purchase_scores(purchases, before, one, 1)
+        change = _sums_of_draws(scores_by_row(purchases, after), drawn) - scores_by_row(purchases, before).sum(axis=0)
         moved = change @ log_covariance(purchases)
         if spend is None:
-            return _bounded(moved), np.zeros((groups, 0))
-        change = spend_scores(spend, after, draw, groups) - spend_scores(spend, before, one, 1)
+            return _bounded(moved), np.zeros((len(drawn), 0))
+        change = _sums_of_draws(_spends_by_row(spend, after), drawn) - _spends_by_row(spend, before).sum(axis=0)
         return _bounded(moved), _bounded(change @ log_covariance(spend))
+
+
+def scores_by_row(model: PurchaseModel, history: Any) -> Floats:
+    """Gradient of each customer's log-likelihood by the logarithms of the parameters, row x parameter."""
+    distinct, codes = distinct_codes(read_purchases(as_frame(history)))
+    x, t_x, age = (column.per_row() for column in distinct)
+    names = ("repeat_purchases", "first_to_last_purchase_weeks", "age_weeks")
+    triples = pa.table(dict(zip(names, (x, t_x, age), strict=True)))
+    return purchase_scores(model, triples, np.arange(len(x)), len(x))[codes]
+
+
+def _spends_by_row(model: GammaGamma, history: Any) -> Floats:
+    rows = len(read_numbers(as_frame(history), ["repeat_purchases"])[0])
+    return spend_scores(model, history, np.arange(rows), rows)
+
+
+def _sums_of_draws(scores: Floats, drawn: Sequence[Codes]) -> Floats:
+    return np.array([scores[rows].sum(axis=0) for rows in drawn])
 
 
 def log_covariance(model: LikelihoodModel) -> Floats:

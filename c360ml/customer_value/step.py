@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from c360ml import tables
 from c360ml.customer_value.transactions import collect_purchase_days
 from c360ml.customer_value.valuation import FORMAT, VALUE_COLUMNS, Terms, Valuation, value_days
+from c360ml.customer_value.value_inputs import note_valued
 from c360ml.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "models/customer_value.json"
 
-_PURCHASES = """
+PURCHASES = """
 select master_id as customer_id, occurred_at, amount
 from gold.interactions
 where interaction_type = 'PURCHASE' and master_id is not null
@@ -32,7 +33,7 @@ def value_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
     try:
         days = collect_purchase_days(
             lake.con,
-            lake.sql(_PURCHASES),
+            lake.sql(PURCHASES),
             customer="customer_id",
             date="occurred_at",
             amount="amount",
@@ -50,20 +51,27 @@ def value_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
         return _write_nothing(lake, f"{error.rule}. Got {error.got}.")
     finally:
         days.drop()
-    _write(lake, valuation)
-    return valuation.metrics | _curves(valuation)
+    summary = valuation.metrics | _curves(valuation)
+    _write(lake, valuation, {"settings": settings_of(config), "summary": summary})
+    return summary
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Give the settings that models are fitted and customers valued under, as plain JSON."""
+    return config.value.model_dump(mode="json", exclude={"identity_draws"})
 
 
 def _holdout_start(observation_end: date, weeks: int) -> date | None:
     return observation_end - timedelta(days=7 * weeks - 1) if weeks else None
 
 
-def _write(lake: Lakehouse, valuation: Valuation) -> None:
+def _write(lake: Lakehouse, valuation: Valuation, fit: dict[str, Any]) -> None:
     lake.con.register("valued_customers", valuation.table)
     columns = ", ".join(VALUE_COLUMNS)
     lake.write(tables.CUSTOMER_VALUE, f"select {columns} from valued_customers order by customer_id")
     lake.con.unregister("valued_customers")
-    lake.write_json(MODEL_FILE, valuation.model)
+    lake.write_json(MODEL_FILE, valuation.model | {"fit": fit})
+    note_valued(lake, lake.read_json(MODEL_FILE))
 
 
 def _curves(valuation: Valuation) -> dict[str, Any]:
@@ -74,6 +82,7 @@ def _write_nothing(lake: Lakehouse, reason: str) -> dict[str, Any]:
     columns = ", ".join(f"null as {name}" for name in VALUE_COLUMNS)
     lake.write(tables.CUSTOMER_VALUE, f"select {columns} where false")
     lake.write_json(MODEL_FILE, {"format": FORMAT, "fitted": False, "reason": reason})
+    note_valued(lake, lake.read_json(MODEL_FILE))
     return {
         "fitted": False,
         "reason": reason,

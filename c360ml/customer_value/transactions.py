@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -86,6 +86,17 @@ from {transactions}
 where customer_id is not null and day <= $observation_end
 group by customer_id, day
 """
+_REGROUPED = """
+create or replace temp table {name} as
+select
+    groups.{group}                                                            as customer_id,
+    day,
+    sum(purchases)::bigint                                                    as purchases,
+    sum(spend)                                                                as spend,
+    sum(refunded)                                                             as refunded
+from {days} join {groups} groups on groups.{member} = customer_id
+group by all
+"""
 
 
 @dataclass(frozen=True)
@@ -141,6 +152,21 @@ def collect_purchase_days(
     con.execute(_PURCHASE_DAYS.format(name=name, transactions=parsed), {"observation_end": end}).fetchall()
     con.execute(f"drop table {parsed}").fetchall()
     return PurchaseDays(con, name, end, counts, grain)
+
+
+def regroup_purchase_days(days: PurchaseDays, groups: str, *, member: str, group: str) -> PurchaseDays:
+    """Sum purchase days by groups of customers, of whom each may be in several.
+
+    Args:
+        days: those of the customers.
+        groups: table of who is in which group.
+        member: its column of customers.
+        group: its column of groups.
+    """
+    name = f"purchase_days_{next(_numbers)}"
+    query = _REGROUPED.format(name=name, days=days.name, groups=groups, member=member, group=group)
+    days.con.execute(query).fetchall()
+    return replace(days, name=name)
 
 
 def describe_refunds(days: PurchaseDays, refunds: Refunds) -> dict[str, Any]:

@@ -186,10 +186,8 @@ def _shift(
         purchases, spend = models.noise(draws, np.random.default_rng(0))
         return np.zeros_like(purchases), np.zeros_like(spend)
     drawn = [people.sets_with_purchases(doubtful, draw) for draw in range(draws)]
-    after = doubtful.history.select(list(HISTORY)).take(np.concatenate(drawn))
-    number = np.repeat(np.arange(draws), [len(rows) for rows in drawn])
     before = customers.select(list(HISTORY)).take(np.sort(people.rows_of_buyers))
-    return models.shifts(before, after.append_column("draw", pa.array(number)), draws)
+    return models.shifts(before, doubtful.history.select(list(HISTORY)), drawn)
 
 
 def _by_identity(people: _People, sets: Floats, draws: int) -> Floats:

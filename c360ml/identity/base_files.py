@@ -13,6 +13,7 @@ system, which shares them between all readers and drops them when memory is shor
 
 from __future__ import annotations
 
+import filecmp
 import json
 import mmap
 import os
@@ -29,6 +30,7 @@ from c360ml.errors import ModelError
 from c360ml.lakehouse import sync_folder
 
 BASE_FORMAT = 3
+_POSITION_BITS = 32
 ABOUT = "about.json"
 KEYS, POSITIONS, RECORDS, CUSTOMERS, TERMS = "keys.u64", "positions.u32", "records", "customers", "terms"
 
@@ -50,6 +52,25 @@ def write_rows(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> in
             rows += len(column)
         _to_disk(lines, offsets)
     return rows
+
+
+def share_rows(source: Path, folder: Path, name: str) -> None:
+    """Give a base the rows of another, as the same files: they are never written again."""
+    for file in (f"{name}.jsonl", f"{name}.u64"):
+        os.link(source / file, folder / file)
+
+
+def share_records(source: Path, folder: Path, columns: tuple[str, ...]) -> bool:
+    """Give a base, whose terms are written, the records of another if these are the same; returns whether they are.
+
+    The stored columns of a record are what it says and what the terms tell of it.
+    """
+    about = json.loads((source / ABOUT).read_text("utf-8"))
+    terms = f"{TERMS}.jsonl"
+    if tuple(about["columns"]) != columns or not filecmp.cmp(source / terms, folder / terms, shallow=False):
+        return False
+    share_rows(source, folder, RECORDS)
+    return True
 
 
 def write_keys(folder: Path, batches: Iterable[pa.RecordBatch]) -> int:
@@ -119,6 +140,19 @@ class Base:
         positions: list[int] = np.unique(np.concatenate(found)).tolist() if found else []
         return positions
 
+    def positions_of_all(self, block_keys: Sequence[Sequence[int]]) -> list[NDArray[np.int64]]:
+        """Positions of the records that have any of the keys, in order, for each of many lists of keys."""
+        wanted = np.array([key for keys in block_keys for key in keys], np.uint64)
+        of_list = np.repeat(np.arange(len(block_keys)), [len(keys) for keys in block_keys])
+        starts = np.searchsorted(self._keys, wanted, "left")
+        counts = np.searchsorted(self._keys, wanted, "right") - starts
+        # The place of each found key among all that were found, less that of the first one of its kind.
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        found = self._positions[np.repeat(starts, counts) + within].astype(np.int64)
+        pairs = np.unique(np.repeat(of_list, counts) << _POSITION_BITS | found)
+        ends = np.searchsorted(pairs >> _POSITION_BITS, np.arange(1, len(block_keys)))
+        return np.split(pairs & ((1 << _POSITION_BITS) - 1), ends)
+
 
 class Rows:
     """JSON arrays in the order of their first item, by position or by that item."""
@@ -141,10 +175,24 @@ class Rows:
         rows: list[list[Any]] = json.loads(b"[" + b",".join(lines) + b"]")
         return rows
 
+    def lines(self, positions: NDArray[np.int64]) -> pa.Array:
+        """Texts of the rows at positions."""
+        starts, ends = self._ends[positions], self._ends[positions + 1] - np.uint64(1)
+        text = b"".join([self._lines[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)])
+        offsets = np.append(0, np.cumsum(ends - starts)).astype(np.int64)
+        return pa.LargeStringArray.from_buffers(len(positions), pa.py_buffer(offsets), pa.py_buffer(text))
+
     def find(self, first: str) -> int | None:
         """Position of the row whose first item this is."""
-        position = bisect_left(range(len(self)), first, key=lambda place: self[place][0])
-        return position if position < len(self) and self[position][0] == first else None
+        wanted = first.encode()
+        position = bisect_left(range(len(self)), wanted, key=self._first)
+        return position if position < len(self) and self._first(position) == wanted else None
+
+    def _first(self, position: int) -> bytes:
+        """First item of a row, in UTF-8, whose order is that of the characters; the row is not read any further."""
+        start = int(self._ends[position]) + 2
+        item = self._lines[start : self._lines.find(b'"', start)]
+        return str(self[position][0]).encode() if b"\\" in item else item
 
 
 def _read_about(folder: Path, model_digest: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Golden records: the best known value of each field, and which record gave it.
 
-The SQL is generated from the rules of `golden_rules`; one pass over the records chooses every field.
+The SQL is generated from the rules of `golden_rules`. Who has one record only has nothing to choose; the records of
+the others are ranked as numbers, and their values are looked up when all is chosen.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ def golden_choices(lake: Lakehouse, sources: tuple[Source, ...], rules: tuple[Su
     }
     with (
         lake.scratch("source_trust", _SOURCE_TRUST, trusts),
+        lake.scratch("golden_numbers", _NUMBERS),
+        lake.scratch("golden_customers", _CUSTOMERS),
         lake.scratch("golden_candidates", _candidates_sql(rules)),
-        lake.scratch("golden_ranks", _ranks_sql(rules)),
-        lake.scratch("golden_chosen", choices_sql(rules)),
+        lake.scratch("golden_ranks", ranks_sql(rules)),
+        lake.scratch("golden_picked", picked_sql(rules)),
         lake.scratch("golden_runners_up", runners_up_sql(rules)),
-        lake.scratch(GOLDEN_CHOICES, "from golden_chosen left join golden_runners_up using (master_id)"),
+        lake.scratch(GOLDEN_CHOICES, choices_sql(rules)),
     ):
         yield GOLDEN_CHOICES
 
@@ -39,110 +42,173 @@ def golden_choices(lake: Lakehouse, sources: tuple[Source, ...], rules: tuple[Su
 _SOURCE_TRUST = """
     select unnest($names::varchar[]) as source, unnest($trusts::double[]) as trust
 """
+# Numbers are sorted, grouped and joined several times as fast as texts.
+_NUMBERS = f"""
+    select record_id, master_id, row_number() over (order by record_id) as number from {MASTER_RECORDS}
+"""
+_CUSTOMERS = """
+    select master_id, min(number) as customer, count(*) as records from golden_numbers group by master_id
+"""
 
 
 def _candidates_sql(rules: tuple[Survivorship, ...]) -> str:
     fields = [field for rule in rules for field in rule.fields if field != "date_of_birth"]
     return f"""
         select
-            {MASTER_RECORDS}.master_id, record_id, source, email_kind, created_at, updated_at,
+            master_id, customer, golden_customers.records as customer_records, number,
+            record_id, source, email_kind, created_at, updated_at,
             {", ".join(fields)},
             try_cast(date_of_birth as date) as date_of_birth,
             coalesce(quality_score, 0) as quality_score,
             coalesce(source_trust.trust, {UNKNOWN_TRUST}) as trust,
             coalesce(updated_at, created_at, '-infinity') as changed_at
         from silver.records as records
-        join {MASTER_RECORDS} using (record_id)
+        join golden_numbers using (record_id)
+        join golden_customers using (master_id)
         left join source_trust using (source)
     """
 
 
-def _ranks_sql(rules: tuple[Survivorship, ...]) -> str:
+def ranks_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL that ranks the records of customers with several, by every rule: `<rule>_value` and `<rule>_rank`.
+
+    A value is the hash of what the record has to give, null if that is nothing.
+
+    >>> "as phone_rank" in ranks_sql((Survivorship("phone", "most_recent"),))
+    True
+    """
     orders = [
-        f"row_number() over (order by {', '.join(columns)}, record_id desc) as {name}"
-        for name, columns in ORDERS.items()
+        f"row_number() over (order by {', '.join(columns)}, number desc) as {name}" for name, columns in ORDERS.items()
     ]
     votes = [
-        f"count(*) over (partition by master_id, {', '.join(rule.fields)}) as {rule.name}_votes"
+        f"count(*) over (partition by customer, {_value(rule)}) as {rule.name}_votes"
         for rule in rules
         if rule.rule == "most_frequent"
     ]
-    return f"select record_id, {_lines([*orders, *votes])} from golden_candidates"
+    ranked = [
+        f"case when {rule.condition} then {_value(rule)} end as {rule.name}_value, {rule.rank} as {rule.name}_rank"
+        for rule in rules
+    ]
+    return f"""
+    with ordered as (
+        select number, {_lines([*orders, *votes])}
+        from golden_candidates
+        where customer_records > 1
+    )
+    select
+        number, customer, record_id,
+        {_lines(ranked)}
+    from golden_candidates
+    join ordered using (number)
+    """
 
 
-def choices_sql(rules: tuple[Survivorship, ...]) -> str:
-    """SQL that lets every rule choose among the records of each customer.
+def picked_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL that lets every rule pick among the records of each customer with several: `<rule>_number`.
 
-    >>> "as phone_choice" in choices_sql((Survivorship("phone", "most_recent"),))
+    >>> "as phone_number" in picked_sql((Survivorship("phone", "most_recent"),))
     True
     """
-    # Choosing and counting apart: together DuckDB would do both on one thread.
+    picks = [
+        f"arg_max(number, {rule.name}_rank) filter ({rule.name}_value is not null) as {rule.name}_number, "
+        f"arg_max({rule.name}_value, {rule.name}_rank) filter ({rule.name}_value is not null) as {rule.name}_picked, "
+        f"min({rule.name}_value) as {rule.name}_least, max({rule.name}_value) as {rule.name}_greatest"
+        for rule in rules
+    ]
     return f"""
-    with chosen as (
-        select
-            master_id,
-            count(*) as records,
-            max(quality_score) as quality_score,
-            min(created_at) as first_seen_at,
-            max(coalesce(updated_at, created_at)) as last_seen_at,
-            {_lines([_choice(rule) for rule in rules])}
-        from golden_candidates
-        join golden_ranks using (record_id)
-        group by master_id
-    ),
-    counted as (
-        select
-            master_id,
-            list_sort(list(distinct source)) as sources,
-            {_lines([_candidates(rule) for rule in rules])}
-        from golden_candidates
-        group by master_id
-    )
-    select *
-    from chosen
-    join counted using (master_id)
+    select customer, {_lines(picks)}
+    from golden_ranks
+    group by customer
     """
 
 
 def runners_up_sql(rules: tuple[Survivorship, ...]) -> str:
-    """SQL of the record that each rule would choose if the chosen value were not there.
+    """SQL of the record that each rule would choose if the chosen value were not there, and of how many compete.
 
-    Only customers whose records differ in anything have any, so only they are ranked again.
+    Only customers whose records differ in anything have any, so only they are looked at again.
 
     >>> "as phone_runner_up" in runners_up_sql((Survivorship("phone", "most_recent"),))
     True
     """
+    # Few values lie between the least and the greatest: lists of them cost less than counting all distinct ones.
+    others = [
+        f"arg_max(record_id, {rule.name}_rank) filter ({rule.name}_value <> {rule.name}_picked) "
+        f"as {rule.name}_runner_up, "
+        f"len(list_distinct(list({rule.name}_value) filter ({rule.name}_value > {rule.name}_least "
+        f"and {rule.name}_value < {rule.name}_greatest))) as {rule.name}_between"
+        for rule in rules
+    ]
     return f"""
     with contested as (
-        from golden_chosen where {" or ".join(f"{rule.name}_candidates > 1" for rule in rules)}
+        from golden_picked where {" or ".join(f"{rule.name}_least <> {rule.name}_greatest" for rule in rules)}
     )
-    select master_id, {_lines([_runner_up(rule) for rule in rules])}
-    from golden_candidates
-    join golden_ranks using (record_id)
-    join contested using (master_id)
-    group by master_id
+    select customer, {_lines(others)}
+    from golden_ranks
+    join contested using (customer)
+    group by customer
     """
 
 
-def _runner_up(rule: Survivorship) -> str:
-    fields = (f"golden_candidates.{field} is distinct from {rule.name}_choice.{field}" for field in rule.fields)
-    return (
-        f"arg_max(record_id, {rule.rank}) filter ({rule.name}_candidates > 1 and {rule.condition} "
-        f"and ({' or '.join(fields)})) as {rule.name}_runner_up"
+def choices_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL of the values that the rules chose for each customer.
+
+    >>> "as phone_choice" in choices_sql((Survivorship("phone", "most_recent"),))
+    True
+    """
+    alone = [
+        f"case when {rule.condition} then {_struct(rule, 'golden_candidates')} end as {rule.name}_choice, "
+        f"null::varchar as {rule.name}_runner_up, "
+        f"case when {rule.condition} then 1 else 0 end::bigint as {rule.name}_candidates"
+        for rule in rules
+    ]
+    chosen = [
+        f"case when {rule.name}_number is not null then {_struct(rule, rule.name)} end as {rule.name}_choice, "
+        f"{rule.name}_runner_up, "
+        f"case when {rule.name}_number is null then 0 when {rule.name}_least = {rule.name}_greatest then 1 "
+        f"else 2 + coalesce({rule.name}_between, 0) end::bigint as {rule.name}_candidates"
+        for rule in rules
+    ]
+    joins = " ".join(f"left join several as {rule.name} on {rule.name}.number = {rule.name}_number" for rule in rules)
+    return f"""
+    with several as not materialized (
+        from golden_candidates where customer_records > 1
+    ),
+    seen as (
+        select
+            customer,
+            any_value(master_id) as master_id,
+            count(*) as records,
+            max(quality_score) as quality_score,
+            min(created_at) as first_seen_at,
+            max(coalesce(updated_at, created_at)) as last_seen_at,
+            list_sort(list(distinct source)) as sources
+        from several
+        group by customer
     )
+    select
+        master_id, customer_records as records, quality_score, created_at as first_seen_at,
+        coalesce(updated_at, created_at) as last_seen_at, [source] as sources,
+        {_lines(alone)}
+    from golden_candidates
+    where customer_records = 1
+    union all by name
+    select
+        seen.* exclude (customer),
+        {_lines(chosen)}
+    from seen
+    join golden_picked using (customer)
+    left join golden_runners_up using (customer)
+    {joins}
+    """
 
 
-def _choice(rule: Survivorship) -> str:
-    values = ", ".join(f"'{field}': {field}" for field in rule.fields)
-    return (
-        f"arg_max({{'record_id': record_id, {values}}}, {rule.rank}) "
-        f"filter (where {rule.condition}) as {rule.name}_choice"
-    )
+def _value(rule: Survivorship) -> str:
+    return f"hash({', '.join(rule.fields)})"
 
 
-def _candidates(rule: Survivorship) -> str:
-    value = f"row({', '.join(rule.fields)})" if rule.block else rule.name
-    return f"count(distinct {value}) filter (where {rule.condition}) as {rule.name}_candidates"
+def _struct(rule: Survivorship, record: str) -> str:
+    values = ", ".join(f"'{field}': {record}.{field}" for field in ("record_id", *rule.fields))
+    return f"{{{values}}}"
 
 
 def golden_sql(rules: tuple[Survivorship, ...]) -> str:

@@ -17,7 +17,9 @@ from c360ml.identity.golden import (
     golden_changes_sql,
     golden_choices,
     golden_sql,
+    picked_sql,
     provenance_sql,
+    ranks_sql,
     runners_up_sql,
 )
 from c360ml.identity.golden_rules import Survivorship, chosen_rules
@@ -83,7 +85,8 @@ def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
 def rules_digest(config: Config, rules: tuple[Survivorship, ...]) -> str:
     """Digest of all that decides identities and golden records, but for the tables that are read."""
     trusts = [(source.name, source.trust) for source in config.sources]
-    queries = (choices_sql(rules), runners_up_sql(rules), golden_sql(rules), provenance_sql(rules))
+    choosing = (ranks_sql(rules), picked_sql(rules), choices_sql(rules), runners_up_sql(rules))
+    queries = (*choosing, golden_sql(rules), provenance_sql(rules))
     return digest_of(rules, trusts, queries, HOUSEHOLD_RULES)
 
 

@@ -30,6 +30,8 @@ from c360ml.identity.base_files import (
     CUSTOMERS,
     RECORDS,
     TERMS,
+    share_records,
+    share_rows,
     write_about,
     write_keys,
     write_rows,
@@ -80,7 +82,7 @@ def read_model(folder: Path, *, published: bool = False) -> dict[str, Any]:
     return model
 
 
-def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> Path:
+def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None, beside: Path | None = None) -> Path:
     """Build the online index of a project's customers and make it the current one of its model; returns its folder.
 
     In a run it becomes the current one when the run publishes; the first index of a model, which nobody reads yet, is
@@ -90,6 +92,7 @@ def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> P
     Args:
         lake: the project's lakehouse, after a run.
         model: linkage model as JSON; without it the project's newest.
+        beside: a base of another model that was built from the same tables just now: what is the same is shared.
 
     Raises:
         ModelError: there is no linkage model.
@@ -103,7 +106,7 @@ def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None) -> P
     with _one_builder(root):
         partial = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=root))
         try:
-            _fill(lake, content, partial)
+            _fill(lake, content, partial, beside)
             folder = _next_place(root, digest)
             os.replace(partial, folder)
         except BaseException:
@@ -220,30 +223,28 @@ def _remove_bases(folder: Path) -> None:
 
 
 # ---------------------------------------------------------------------- filling
-def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path) -> None:
+def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path, beside: Path | None) -> None:
     model = LinkageModel.from_dict(dict(content))
     for table in GIVEN:
         lake.open(table)
     # The statistics are the newest model's; for an older one the records tell.
     newest = online.model_digest(lake.read_json(MODEL_FILE) or {}) == online.model_digest(content)
     build_features(lake.con, tables.RECORDS.path, tables.TERM_STATISTICS.path if newest else None)
-    add_block_keys(lake.con, model.blocking_, given=newest)
+    if not newest:
+        add_block_keys(lake.con, model.blocking_)
     columns = online.stored_columns(model.comparisons_)
-    records = lake.one("select count(*) from linkage_features")
-    lake.say("writing the index of records")
-    written = write_rows(folder, RECORDS, _batches(lake, _records_sql(columns)))
-    if written != records:
-        raise TableError(
-            f"{tables.IDENTITIES.path} must hold each record of {tables.RECORDS.path} once",
-            got=f"{written} of {records} records",
-            hint="run `c360ml run` again",
-        )
-    lake.say("writing the index of keys")
-    write_keys(folder, _batches(lake, _keys_sql(model)))
-    lake.rows("drop table linkage_features")
     write_rows(folder, TERMS, _batches(lake, _TERMS_SQL))
-    lake.say("writing the index of customers")
-    write_rows(folder, CUSTOMERS, _batches(lake, _CUSTOMERS_SQL))
+    if beside is None or not share_records(beside, folder, columns):
+        lake.say("writing the index of records")
+        _write_records(lake, folder, columns)
+    lake.say("writing the index of keys")
+    write_keys(folder, _batches(lake, _keys_sql(model, told=newest)))
+    lake.rows("drop table linkage_features")
+    if beside is not None:
+        share_rows(beside, folder, CUSTOMERS)
+    else:
+        lake.say("writing the index of customers")
+        write_rows(folder, CUSTOMERS, _batches(lake, _CUSTOMERS_SQL))
     about = {
         "model_digest": online.model_digest(content),
         "country": _country(lake.folder),
@@ -253,6 +254,17 @@ def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path) -> None:
         "versions": {table.path: lake.version(table) for table in GIVEN},
     }
     write_about(folder, about)
+
+
+def _write_records(lake: Lakehouse, folder: Path, columns: tuple[str, ...]) -> None:
+    records = lake.one("select count(*) from linkage_features")
+    written = write_rows(folder, RECORDS, _batches(lake, _records_sql(columns)))
+    if written != records:
+        raise TableError(
+            f"{tables.IDENTITIES.path} must hold each record of {tables.RECORDS.path} once",
+            got=f"{written} of {records} records",
+            hint="run `c360ml run` again",
+        )
 
 
 def _batches(lake: Lakehouse, query: str) -> Iterable[pa.RecordBatch]:
@@ -269,19 +281,17 @@ def _records_sql(columns: tuple[str, ...]) -> str:
     """
 
 
-def _keys_sql(model: LinkageModel) -> str:
-    keys = ", ".join(online.index_keys_sql(model.rules_))
+def _keys_sql(model: LinkageModel, *, told: bool) -> str:
+    """SQL of the keys, by the statistics if these tell of hot keys, else by the block keys of `linkage_features`."""
+    if told:
+        each = [online.index_keys_query(rule) for rule in model.rules_]
+    else:
+        numbered = "select {} as block_key, (rid - 1)::uinteger as position from linkage_features"
+        each = [numbered.format(key) for key in online.index_keys_sql(model.rules_)]
+    listed = " union all ".join(f"({query})" for query in each)
     return f"""
-        with numbered as (
-            select row_number() over (order by record_id) - 1 as position, list_distinct([{keys}]) as block_keys
-            from linkage_features
-        ),
-        listed as (
-            select unnest(block_keys) as block_key, position from numbered
-        )
-        select block_key::ubigint as block_key, position::uinteger as position
-        from listed where block_key is not null
-        order by block_key, position
+        select block_key::ubigint as block_key, position from ({listed})
+        where block_key is not null order by all
     """
 
 

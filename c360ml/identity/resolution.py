@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from c360ml.errors import ColumnError, DataError
+from c360ml.errors import C360Error, ColumnError, DataError
 from c360ml.identity.resolution_display import ResolutionDisplay
 from c360ml.linkage import online
 from c360ml.standardize.records import ROLES
@@ -48,6 +48,29 @@ class Decision:
     candidates: int = 0
 
 
+Known = tuple[dict[str, Any] | None, dict[str, Any] | None]
+"""Golden record and value of a customer."""
+
+
+def resolved(decision: Decision, known: Known, *, is_new: bool | None = None) -> Resolution:
+    """Put a decision and what is known of the customer into one answer.
+
+    >>> resolved(Decision(None), (None, None)).is_new
+    True
+    """
+    golden, customer = known
+    return Resolution(
+        decision.master_id,
+        decision.master_id is None if is_new is None else is_new,
+        decision.match_probability,
+        golden.get("household_id") if golden else None,
+        decision.explanation,
+        decision.candidates,
+        golden,
+        customer,
+    )
+
+
 def decide(scorer: online.OnlineScorer, new: Mapping[str, str | None], candidates: Sequence[Sequence[Any]]) -> Decision:
     """Decide by the best pair, if it is at least as probable as the model's threshold.
 
@@ -65,17 +88,17 @@ def decide(scorer: online.OnlineScorer, new: Mapping[str, str | None], candidate
     masters = [row[1] for row in candidates]
     digits = scorer.digits(new, [row[2:] for row in candidates])
     weights = scorer.match_weights(digits).tolist()
-    best = _best_candidate(masters, weights)
+    best = best_candidate(masters, weights)
     probability = online.match_probability(weights[best])
     known = probability >= (scorer.model.threshold or 0.5)
     steps = tuple(scorer.explain(digits[best]))
     return Decision(masters[best] if known else None, probability, steps, len(masters))
 
 
-def _best_candidate(masters: list[str], weights: list[float]) -> int:
+def best_candidate(masters: list[str], weights: list[float]) -> int:
     """Position of the greatest weight; ties go to the customer with the greater mean, then the least ID.
 
-    >>> _best_candidate(["b", "a", "b"], [3.0, 3.0, 1.0])
+    >>> best_candidate(["b", "a", "b"], [3.0, 3.0, 1.0])
     1
     """
     of_master: dict[str, list[float]] = {}
@@ -104,6 +127,19 @@ def checked_record(record: Mapping[str, Any]) -> dict[str, str | None]:
             "a record's fields must be roles", got=f"{len(unknown)} others", hint=f"use {', '.join(ROLES)}"
         )
     return {role: checked_text(role, value) for role, value in record.items()}
+
+
+def is_record(record: Any) -> bool:
+    """Whether `checked_record` takes a raw record.
+
+    >>> is_record({"surname": "Lee"}), is_record({"surname": 7}), is_record(None)
+    (True, False, False)
+    """
+    try:
+        checked_record(record)
+    except C360Error:
+        return False
+    return True
 
 
 def checked_text(name: str, value: Any) -> str | None:

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +20,9 @@ from filelock import FileLock, Timeout
 
 from c360ml.errors import ModelError, StoreError
 from c360ml.identity.base_files import Base
+from c360ml.identity.batch_resolution import BatchDecider
 from c360ml.identity.online_index import finish_publication, read_model
-from c360ml.identity.resolution import Decision, Resolution, checked_record, checked_source, decide
+from c360ml.identity.resolution import Decision, Known, Resolution, checked_record, checked_source, decide, resolved
 from c360ml.identity.store_append import answer_table, raw_records
 from c360ml.identity.store_delta import INDEX_FOLDER, Added, Delta
 from c360ml.identity.store_rules import MATCH, NON_MATCH, StoreRules
@@ -61,6 +62,7 @@ class IdentityStore:
             finish_publication(self._delta, self._folder, content)
             self._base = self._open_base()
             self._viewer = RecordViewer(content, self._base.country)
+            self._batches = BatchDecider(self._viewer.scorer)
             self._rules = StoreRules(self._folder, self._viewer.scorer.model.constraints)
         except BaseException:
             self._release()
@@ -107,6 +109,24 @@ class IdentityStore:
             view = self._viewer.view(given)
             with self._moment():
                 return self._resolution(self._decide(view, source, record_id))
+
+    def resolve_all(self, records: Sequence[Mapping[str, str | None]]) -> list[Resolution]:
+        """Find the customers of many raw records at one moment, of each as `resolve` does, several times as fast.
+
+        Raises:
+            ColumnError: a field is no role.
+            DataError: a value is no text, or longer than 10,000 characters.
+        """
+        given = [checked_record(record) for record in records]
+        with self._lock:
+            views = [self._viewer.view(record) for record in given]
+            with self._moment():
+                decisions = self._batches.decide_all(views, self._base, self._delta, self._model)
+                known: dict[str | None, Known] = {None: (None, None)}
+                for decision in decisions:
+                    if decision.master_id is not None and decision.master_id not in known:
+                        known[decision.master_id] = self._known(decision.master_id)
+                return [resolved(decision, known[decision.master_id]) for decision in decisions]
 
     def customer(self, master_id: str) -> dict[str, Any] | None:
         """Look up value and segments of a customer; None if the last run knew none of that ID."""
@@ -198,20 +218,10 @@ class IdentityStore:
         return sources | {_source_of(record_id) for record_id in added if record_id != besides}
 
     def _resolution(self, decision: Decision, *, is_new: bool | None = None) -> Resolution:
-        master_id = decision.master_id
-        golden, customer = (None, None) if master_id is None else self._known(master_id)
-        return Resolution(
-            master_id,
-            master_id is None if is_new is None else is_new,
-            decision.match_probability,
-            golden.get("household_id") if golden else None,
-            decision.explanation,
-            decision.candidates,
-            golden,
-            customer,
-        )
+        known = (None, None) if decision.master_id is None else self._known(decision.master_id)
+        return resolved(decision, known, is_new=is_new)
 
-    def _known(self, master_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    def _known(self, master_id: str) -> Known:
         """Golden record and value of a customer."""
         base = self._base
         position = base.customers.find(master_id)

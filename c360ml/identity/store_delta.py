@@ -191,6 +191,10 @@ class Delta:
         )
         return [[record_id, master_id, *json.loads(stored)] for record_id, master_id, stored in rows]
 
+    def has_added(self, model: int) -> bool:
+        """Whether any record was added since the base was built."""
+        return bool(self._row("select exists (select 1 from records where model = ?)", model)[0])
+
     def hidden(self, model: int, positions: Sequence[int]) -> set[int]:
         """Which of these positions of the base hold a record that was replaced."""
         rows = self._rows(

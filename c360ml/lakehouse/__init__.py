@@ -3,6 +3,7 @@
 from c360ml.lakehouse.connection import EngineError, as_relation, connect, same_kind
 from c360ml.lakehouse.delta_files import rows_of
 from c360ml.lakehouse.lakehouse import LAYER_FOLDERS, Lakehouse
+from c360ml.lakehouse.part import LakehousePart
 from c360ml.lakehouse.project_files import PUBLISHED_FILE, sync_folder
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PUBLISHED_FILE",
     "EngineError",
     "Lakehouse",
+    "LakehousePart",
     "as_relation",
     "connect",
     "rows_of",

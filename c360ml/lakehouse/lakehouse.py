@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import DeltaError
 
 from c360ml.errors import ColumnError, ProjectError, TableError
 from c360ml.lakehouse.connection import connect
@@ -30,7 +30,9 @@ from c360ml.lakehouse.delta_files import (
     columns_of,
     files_of,
     files_with,
+    newest_version,
     removals,
+    replace_rows,
     rows_of,
 )
 from c360ml.lakehouse.project_files import ProjectFiles
@@ -121,10 +123,7 @@ class Lakehouse(ProjectFiles):
         if self._pinned is not None:
             pinned: int | None = self._pinned["versions"].get(table.path)
             return pinned
-        try:
-            return DeltaTable(self.path(table)).version()
-        except TableNotFoundError:
-            return None
+        return newest_version(self.path(table))
 
     def open(self, table: Table, *, version: int | None = None) -> str:
         """Show a table as the view `layer.name`, at its newest (or published) or a given version.
@@ -163,14 +162,8 @@ class Lakehouse(ProjectFiles):
             ColumnError: the query lacks a column of the contract, or has one more.
         """
         self._check_writable()
-        write_deltalake(
-            self.path(table),
-            self._answer(table, query, parameters),
-            mode="overwrite",
-            schema_mode="overwrite",
-            description=table.about,
-            writer_properties=WRITING,
-        )
+        self._check_columns(table, self.sql(query, parameters).columns)
+        replace_rows(self.con, self.path(table), table, query, parameters)
         self.open(table)
         return int(self.one(f"select count(*) from {table.path}"))
 

@@ -1,5 +1,6 @@
 """Which records are one person: blocking, comparison, latent classes, scoring, clusters, evaluation."""
 
+from c360ml.linkage.append_doubt import append_doubt, draw_identities
 from c360ml.linkage.constraints import Constraints
 from c360ml.linkage.decisions import read_decisions
 from c360ml.linkage.doubt import doubt_identities
@@ -22,9 +23,11 @@ __all__ = [
     "Constraints",
     "LinkageModel",
     "Recalibration",
+    "append_doubt",
     "append_links",
     "choose_threshold",
     "doubt_identities",
+    "draw_identities",
     "draw_review_sample",
     "evaluate_clusters",
     "link",

@@ -153,11 +153,6 @@ def _agreeing(con: duckdb.DuckDBPyConnection, names: tuple[str, ...], records: i
     return shares
 
 
-def _measure(con: duckdb.DuckDBPyConnection, rule: BlockingRule, share: float) -> BlockedRule:
-    """Write the keys of a rule that hold an anchor as `rule_keys`, and count."""
-    return _write_rule_keys(con, rule, part_keys_query(rule), share, records="block_parts")
-
-
 def part_keys_query(rule: BlockingRule) -> str:
     """SQL of the keys of a rule over `block_parts`: `rid, anchor, k, s, hub`."""
     filled = " and ".join(f"{name} is not null" for name in rule.parts)
@@ -183,10 +178,9 @@ def rests_on_hub(rule: BlockingRule) -> str:
     return " or ".join(f"{kind}_hub" for kind in rule.hubs) or "false"
 
 
-def _write_rule_keys(
-    con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str, share: float, *, records: str
-) -> BlockedRule:
-    """Write `rule_keys`, hot keys split or left out, from SQL of `rid, anchor, k, s, hub` over the table `records`."""
+def _measure(con: duckdb.DuckDBPyConnection, rule: BlockingRule, share: float) -> BlockedRule:
+    """Write the keys of a rule that hold an anchor as `rule_keys`, hot keys split or left out, and count."""
+    keyed = part_keys_query(rule)
     near = "where k in (select k from keyed where anchor)" if share < 1 else ""
     con.execute(f"create or replace temp table rule_keys as with keyed as ({keyed}) from keyed {near}").fetchall()
     con.execute(f"""
@@ -215,7 +209,7 @@ def _write_rule_keys(
         create or replace temp table rule_keys as
         select rule_keys.*, n from rule_keys join split_sizes using (k) where n <= {MOST_RECORDS_PER_KEY}
     """).fetchall()
-    example = con.execute(f"select record_id from {records} where rid = {example}").fetchall()[0][0]
+    example = con.execute(f"select record_id from block_parts where rid = {example}").fetchall()[0][0]
     kept, split = con.execute("""
         select coalesce(sum(n - 1) / 2, 0), coalesce(sum(n - 1) filter (split) / 2, 0) from rule_keys where anchor
     """).fetchall()[0]
@@ -243,33 +237,83 @@ def add_block_keys(
     Returns:
         The rules, the chosen ones with exact counts.
     """
-    counted: list[BlockedRule] = []
     chosen = [each.rule for each in rules if each.chosen]
+    listed = ", ".join([*(f"{kind}_hub" for kind in HUB_VALUES), *(f"{rule.key} as {rule.column}" for rule in chosen)])
+    con.execute(f"create or replace temp table block_keys as select rid, {listed} from linkage_features").fetchall()
+    counted: list[BlockedRule] = []
     for each in rules:
         if not each.chosen:
             counted.append(each)
             continue
-        rule = each.rule
-        keyed = keyed_query(rule)
-        exact = (
-            _write_given_keys(con, rule, keyed)
-            if given
-            else _write_rule_keys(con, rule, keyed, 1.0, records="linkage_features")
-        )
+        exact = _correct_given_keys(con, each.rule) if given else _correct_hot_keys(con, each.rule)
         if not given:
-            _note_hot_keys(con, rule)
+            _note_hot_keys(con, each.rule)
         choice = {name: getattr(each, name) for name in ("new_pairs", "matches_share", "new_matches_share")}
         counted.append(replace(exact, chosen=True, **choice))
-        con.execute(f"create or replace temp table keys_{rule.column} as select rid, k from rule_keys").fetchall()
-    columns = "".join(f", keys_{rule.column}.k as {rule.column}" for rule in chosen)
+        con.execute(f"create or replace temp table keys_{each.rule.column} as from corrected_keys").fetchall()
+    columns = "".join(
+        f", if(keys_{rule.column}.rid is null, block_keys.{rule.column}, keys_{rule.column}.k) as {rule.column}"
+        for rule in chosen
+    )
     joins = " ".join(f"left join keys_{rule.column} using (rid)" for rule in chosen)
     con.execute(f"""
         create or replace temp table linkage_features as
-        select linkage_features.*{columns} from linkage_features {joins}
+        select linkage_features.*{columns} from linkage_features join block_keys using (rid) {joins}
     """).fetchall()
-    for table in ("rule_keys", "key_sizes", "split_sizes", *(f"keys_{rule.column}" for rule in chosen)):
+    tables = ("block_keys", "corrected_keys", "key_sizes", "split_sizes")
+    for table in (*tables, *(f"keys_{rule.column}" for rule in chosen)):
         con.execute(f"drop table if exists {table}").fetchall()
     return tuple(counted)
+
+
+def _correct_hot_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule) -> BlockedRule:
+    """Count the keys of a rule in `block_keys`; write `corrected_keys(rid, k)`: hot keys split, or null."""
+    key = rule.column
+    con.execute(f"""
+        create or replace temp table key_sizes as
+        select {key} as k, count(*) as n, min(rid) as example,
+               n > {MOST_RECORDS_PER_KEY} or bool_or({rests_on_hub(rule)}) as hot
+        from block_keys where {key} is not null group by {key} having n > 1
+    """).fetchall()
+    pairs, hot_keys, hottest, example, kept = con.execute("""
+        select coalesce(sum(n * (n - 1)) / 2, 0), count(*) filter (hot), max(n) filter (hot),
+               min_by(example, (-n, example)) filter (hot), coalesce(sum(n * (n - 1)) filter (not hot) / 2, 0)
+        from key_sizes
+    """).fetchall()[0]
+    _split_keys(con, rule, f"{key} in (select k from key_sizes where hot)")
+    con.execute("""
+        create or replace temp table split_sizes as
+        select k, count(*) as n from split_keys where k is not null group by k
+    """).fetchall()
+    con.execute(f"""
+        create or replace temp table corrected_keys as
+        select rid, split_sizes.k
+        from split_keys left join split_sizes on split_sizes.k = split_keys.k and n <= {MOST_RECORDS_PER_KEY}
+    """).fetchall()
+    if hottest is None:
+        return BlockedRule(rule, round(pairs))
+    split = con.execute(
+        f"select coalesce(sum(n * (n - 1)) / 2, 0) from split_sizes where n <= {MOST_RECORDS_PER_KEY}"
+    ).fetchall()[0][0]
+    record_id = con.execute(f"select record_id from linkage_features where rid = {example}").fetchall()[0][0]
+    return BlockedRule(
+        rule,
+        pairs=round(kept + split),
+        hot_pairs=round(pairs - kept - split),
+        split_pairs=round(split),
+        hot_keys=int(hot_keys),
+        hottest_records=int(hottest),
+        hottest_example=str(record_id),
+    )
+
+
+def _split_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, hot: str) -> None:
+    """Write `split_keys(rid, k)` of the records in `block_keys` of which SQL says that their key is hot."""
+    con.execute(f"""
+        create or replace temp table split_keys as
+        select rid, {rule.split_key} as k
+        from linkage_features semi join (select rid from block_keys where {hot}) found using (rid)
+    """).fetchall()
 
 
 def _note_hot_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule) -> None:
@@ -279,19 +323,22 @@ def _note_hot_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule) -> None:
         note_statistics(con, f"skipped:{rule.column}", skipped)
 
 
-def _write_given_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule, keyed: str) -> BlockedRule:
-    """Write `rule_keys` with the hot keys that the statistics name, however many records share a key here."""
+def _correct_given_keys(con: duckdb.DuckDBPyConnection, rule: BlockingRule) -> BlockedRule:
+    """Write `corrected_keys` where the statistics name a key hot or skipped, however many records share it here."""
+    key = rule.column
+    hot = f"(select value::ubigint from {statistics_of(f'hot:{key}')})"
+    skipped = f"(select value::ubigint as k from {statistics_of(f'skipped:{key}')})"
+    _split_keys(con, rule, f"{key} is not null and ({rests_on_hub(rule)} or {key} in {hot})")
     con.execute(f"""
-        create or replace temp table rule_keys as
-        with keyed as ({keyed}), hot as (select value::ubigint as k from {statistics_of(f"hot:{rule.column}")}),
-        split as (
-            select rid, if(hub or hot.k is not null, s, keyed.k) as k from keyed left join hot on hot.k = keyed.k
-        )
-        select rid, k from split
-        anti join (select value::ubigint as k from {statistics_of(f"skipped:{rule.column}")}) skipped using (k)
-        where k is not null
+        create or replace temp table corrected_keys as
+        select rid, if(skipped.k is null, split_keys.k, null) as k
+        from split_keys left join {skipped} skipped on skipped.k = split_keys.k
     """).fetchall()
-    pairs = con.execute("""
-        select coalesce(sum(n * (n - 1) / 2), 0) from (select count(*) as n from rule_keys group by k)
+    pairs = con.execute(f"""
+        with corrected as (
+            select if(corrected_keys.rid is null, {key}, k) as k from block_keys left join corrected_keys using (rid)
+        )
+        select coalesce(sum(n * (n - 1) / 2), 0)
+        from (select count(*) as n from corrected where k is not null group by k)
     """).fetchall()[0][0]
     return BlockedRule(rule, round(pairs))

@@ -24,19 +24,14 @@ LEAST_DRAWS = 10
 
 _NUMBERED = f"""
     create or replace temp table doubt_records as
-    select row_number() over (order by record_id) as rid, * from {tables.RECORDS.path}
+    select row_number() over (order by record_id) as rid, record_id, source{{limited}} from {tables.RECORDS.path}
 """
+_RECORD_IDS = "select record_id from doubt_records order by rid"
+# In no order: weights are added up exactly.
 _PAIRS = f"""
     select (l.rid - 1)::bigint as l, (r.rid - 1)::bigint as r, match_weight, is_link
     from {tables.LINKS.path}
     join doubt_records l on l.record_id = record_id_l join doubt_records r on r.record_id = record_id_r
-    order by l, r
-"""
-_WRITE = """
-    select draw, own.record_id, least.record_id as part
-    from drawn_partitions
-    join doubt_records own on own.rid = drawn_partitions.record
-    join doubt_records least on least.rid = drawn_partitions.part
 """
 _NONE = "select null as draw, null as record_id, null as part where false"
 
@@ -52,10 +47,12 @@ def doubt_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
     if not draws:
         lake.write(tables.DOUBTFUL_PARTITIONS, _NONE)
         return {"draws": 0}
-    lake.rows(_NUMBERED)
+    constraints = constraints_of(lake, config.linkage)
+    limited = sorted({*constraints.most_values_per_person, *constraints.most_people_per})
+    lake.rows(_NUMBERED.format(limited="".join(f', "{name}"' for name in limited)))
     records = int(lake.one("select count(*) from doubt_records"))
     features = Features("doubt_records", records, frozenset(), ())
-    numbered = NumberedConstraints(lake.con, features, constraints_of(lake, config.linkage))
+    numbered = NumberedConstraints(lake.con, features, constraints)
     doubtful = _find(lake, numbered)
     lake.say(f"drawing who is who among {len(doubtful.members):,} units in doubt")
     in_doubt = _records_in_doubt(doubtful)
@@ -101,13 +98,14 @@ def _records_in_doubt(doubtful: DoubtfulUnits) -> Ints:
 def _write(lake: Lakehouse, doubtful: DoubtfulUnits, drawn: Ints, records: Ints) -> None:
     """Spell the parts out by record."""
     parts = drawn[:, _places(doubtful)[doubtful.unit[records]]]
+    ids = lake.sql(_RECORD_IDS).to_arrow_table()["record_id"].combine_chunks()
     table = pa.table(
         {
             "draw": np.tile(np.arange(len(drawn), dtype=np.int32), len(records)),
-            "record": np.repeat(records + 1, len(drawn)),
-            "part": parts.T.ravel() + 1,
+            "record_id": pa.DictionaryArray.from_arrays(np.repeat(records, len(drawn)), ids),
+            "part": pa.DictionaryArray.from_arrays(parts.T.ravel(), ids),
         }
     )
     lake.con.register("drawn_partitions", table)
-    lake.write(tables.DOUBTFUL_PARTITIONS, f"{_WRITE} order by drawn_partitions.record, draw")
+    lake.write(tables.DOUBTFUL_PARTITIONS, "select draw, record_id, part from drawn_partitions")
     lake.con.unregister("drawn_partitions")

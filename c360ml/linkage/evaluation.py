@@ -144,13 +144,21 @@ def show_groups(con: duckdb.DuckDBPyConnection, groups: Any) -> str | None:
     return None if groups is None else _show(con, groups, "evaluated_groups", ("record_id", "group"))
 
 
-def open_comparisons(con: duckdb.DuckDBPyConnection, records: str, model: dict[str, Any]) -> tuple[str, SplinkEngine]:
+def open_comparisons(
+    con: duckdb.DuckDBPyConnection, records: str, model: dict[str, Any], statistics: str | None = None
+) -> tuple[str, SplinkEngine]:
     """Make ready to compare pairs of `records` as a saved model does, without blocking or scoring.
+
+    Args:
+        con: connection that holds the records.
+        records: table of standardized records.
+        model: the saved model.
+        statistics: table of what the model's own file told of its values; without it, these records tell.
 
     Returns:
         The table that numbers the records (`rid, record_id, source`), and what compares their pairs.
     """
-    features = build_features(con, records)
+    features = build_features(con, records, statistics)
     return features.name, SplinkEngine(con, features.name, choose_comparisons(model["columns"]), ())
 
 

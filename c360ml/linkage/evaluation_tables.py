@@ -75,13 +75,15 @@ def join_truth(con: duckdb.DuckDBPyConnection, clusters: str, truth: str, number
     """
     con.execute(f"""
         create or replace temp table {JUDGED} as
-        with named as (
-            select c.record_id as record_id, c.cluster_id, t.true_id
+        with named as materialized (
+            select rid, c.record_id as record_id, c.cluster_id, t.true_id
             from {clusters} c join {truth} t on c.record_id = t.record_id
-        )
-        select rid, record_id, dense_rank() over (order by cluster_id) as cluster_no,
-               dense_rank() over (order by true_id) as true_no
-        from named join {numbered} using (record_id)
+            join {numbered} numbered on numbered.record_id = c.record_id
+        ),
+        clusters as (select cluster_id, min(rid) as cluster_no from named group by cluster_id),
+        people as (select true_id, min(rid) as true_no from named group by true_id)
+        select rid, record_id, cluster_no, true_no
+        from named join clusters using (cluster_id) join people using (true_id)
     """).fetchall()
     if not con.execute(f"select count(*) from {JUDGED}").fetchall()[0][0]:
         raise DataError(

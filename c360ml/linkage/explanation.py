@@ -11,6 +11,7 @@ from c360ml.linkage.comparisons import Comparison
 from c360ml.linkage.latent_classes import LatentClasses
 from c360ml.linkage.recalibration import RecalibratedClasses
 
+Step = dict[str, float | str]
 _LEAST_LIKELIHOOD = 1e-12
 _RARITIES = ("rare", "uncommon", "common", "shared by a few", "shared by many")
 
@@ -21,7 +22,7 @@ def waterfall(
     digits: NDArray[np.int64],
     *,
     near: bool = False,
-) -> list[dict[str, float | str]]:
+) -> list[Step]:
     """Split a pair's match weight into the prior and one step per comparison.
 
     With more than two classes the evidence of one comparison depends on what the others say; a step is the change
@@ -39,40 +40,59 @@ def waterfall(
         `person_weight`, `household_weight` and so on, how much more often (log2) pairs of that class agree so than
         unrelated pairs do; and the `rarity` of the value, if the level knows it.
     """
-    known = np.full((len(comparisons) + 1, len(comparisons)), -1)
-    for position in range(len(comparisons)):
-        known[position + 1 :, position] = digits[position]
-    nearness = np.full(len(known), near)
-    so_far = scorer.classes.match_weights(known, nearness)
+    return waterfalls(scorer, comparisons, digits[None, :], near=near)[0]
+
+
+def waterfalls(
+    scorer: RecalibratedClasses,
+    comparisons: tuple[Comparison, ...],
+    patterns: NDArray[np.int64],
+    *,
+    near: bool = False,
+) -> list[list[Step]]:
+    """Split the match weights of many patterns, one a row, as `waterfall` does one."""
+    pairs, steps = len(patterns), len(comparisons) + 1
+    told = np.arange(steps)[:, None] > np.arange(len(comparisons))
+    known = np.where(told, patterns[:, None, :], -1).reshape(pairs * steps, len(comparisons))
+    so_far = scorer.classes.match_weights(known, np.full(len(known), near)).reshape(pairs, steps)
+    nearness = np.full(pairs, near)
+    totals = scorer.match_weights(patterns, nearness).tolist()
+    likely = scorer.class_probabilities(patterns, nearness).argmax(axis=1).tolist()
     sizes = scorer.classes.near_pairs_ if near else scorer.classes.pairs_
-    steps: list[dict[str, float | str]] = [
-        {
-            "step": "prior",
-            "level": "records with a linked neighbour in common" if near else "any two records",
-            "weight": float(so_far[0]),
-            "match_weight": float(so_far[0]),
-            **_class_weights(dict(zip(scorer.class_names, sizes, strict=True))),
-        }
-    ]
-    for position, comparison in enumerate(comparisons):
-        digit = int(digits[position])
-        level = "missing" if digit < 0 else comparison.labels[len(comparison.labels) - 1 - digit]
-        steps.append(
-            {
-                "step": comparison.name,
-                "level": level,
-                "weight": float(so_far[position + 1] - so_far[position]),
-                "match_weight": float(so_far[position + 1]),
-                **_evidence(scorer.classes, comparison.name, level),
-            }
-        )
-    total, form = float(scorer.match_weights(known[-1:], nearness[-1:])[0]), scorer.recalibration.form_
-    if form != "identity":
-        added = total - float(so_far[-1])
-        steps.append({"step": "recalibration", "level": form, "weight": added, "match_weight": total})
-    likely = scorer.class_names[int(scorer.class_probabilities(known[-1:], nearness[-1:])[0].argmax())]
-    steps.append({"step": "total", "level": likely, "weight": total, "match_weight": total})
-    return steps
+    prior = {
+        "level": "records with a linked neighbour in common" if near else "any two records",
+        **_class_weights(dict(zip(scorer.class_names, sizes, strict=True))),
+    }
+    evidence = _Evidence(scorer.classes, comparisons)
+    found: list[list[Step]] = []
+    for digits, weights, total, kind in zip(patterns.tolist(), so_far.tolist(), totals, likely, strict=True):
+        one: list[Step] = [{"step": "prior", "weight": weights[0], "match_weight": weights[0], **prior}]
+        for place, (comparison, digit) in enumerate(zip(comparisons, digits, strict=True)):
+            before, after = weights[place : place + 2]
+            level = evidence.of(place, digit)
+            one.append({"step": comparison.name, "weight": after - before, "match_weight": after, **level})
+        form = scorer.recalibration.form_
+        if form != "identity":
+            one.append({"step": "recalibration", "level": form, "weight": total - weights[-1], "match_weight": total})
+        one.append({"step": "total", "level": scorer.class_names[kind], "weight": total, "match_weight": total})
+        found.append(one)
+    return found
+
+
+class _Evidence:
+    """What the levels of the comparisons say, each looked up once."""
+
+    def __init__(self, classes: LatentClasses, comparisons: tuple[Comparison, ...]) -> None:
+        self._classes, self._comparisons = classes, comparisons
+        self._known: dict[tuple[int, int], dict[str, float | str]] = {}
+
+    def of(self, place: int, digit: int) -> dict[str, float | str]:
+        """Level of a comparison, and what it says."""
+        if (place, digit) not in self._known:
+            comparison = self._comparisons[place]
+            level = "missing" if digit < 0 else comparison.labels[len(comparison.labels) - 1 - digit]
+            self._known[place, digit] = {"level": level, **_evidence(self._classes, comparison.name, level)}
+        return self._known[place, digit]
 
 
 def _evidence(classes: LatentClasses, comparison: str, level: str) -> dict[str, float | str]:

@@ -108,9 +108,14 @@ def _number_records(con: duckdb.DuckDBPyConnection, records: str) -> tuple[str, 
     columns = [row[0] for row in con.execute(f"describe select * from {records}").fetchall()]
     _check_ids(con, records, columns)
     base, attributes = base_query(records, columns)
+    # A sort of ids alone is done on one thread, and need not carry all columns along.
     con.execute(f"""
         create or replace temp table linkage_base as
-        select row_number() over (order by record_id) as rid, * from ({base})
+        with numbers as (
+            select record_id, row_number() over (order by record_id) as rid
+            from (select cast(record_id as varchar) as record_id from {records})
+        )
+        select rid, base.* from ({base}) as base join numbers using (record_id)
     """).fetchall()
     return attributes
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scipy.stats import poisson
+import numpy as np
+from scipy.special import pdtr, pdtrik
 
 from c360ml.lakehouse import as_relation, connect, same_kind
 from c360ml.linkage.statistics import note_statistics
@@ -120,6 +121,11 @@ def hub_limit(names: int, values: int) -> int:
     >>> hub_limit(names=15_000, values=10_000)
     9
     """
-    if not values:
+    if values < 2:
         return LEAST_NAMES
-    return max(LEAST_NAMES, int(poisson.isf(1 / values, names / values)) + 1)
+    # The quantile of Poisson's distribution as scipy.stats has it, which takes seconds to load.
+    sure, mean = 1 - 1 / values, names / values
+    quantile = float(np.ceil(pdtrik(sure, mean)))
+    if quantile > 0 and pdtr(quantile - 1, mean) >= sure:
+        quantile -= 1
+    return max(LEAST_NAMES, int(quantile) + 1)

@@ -19,18 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from c360ml.errors import ModelError
+from c360ml.linkage.blocking import rests_on_hub
 from c360ml.linkage.blocking_parts import BlockingRule, part
 from c360ml.linkage.comparisons import Comparison
-from c360ml.linkage.explanation import waterfall
+from c360ml.linkage.explanation import waterfall, waterfalls
 from c360ml.linkage.features import DERIVED_LISTS, NAMED_FEATURES
 from c360ml.linkage.model import LinkageModel
-from c360ml.linkage.statistics import RARE
+from c360ml.linkage.statistics import RARE, statistics_of
 from c360ml.linkage.tabled_classes import TabledClasses
 from c360ml.row_sql import compile_expressions, compile_pairs
 
 Ints = NDArray[np.int64]
 _SIDED = re.compile(r"\b(\w+?)_([lr])\b")
-_COUNTED = ("_rarity", "_names")
+COUNTED = ("_rarity", "_names")
 
 
 def model_digest(model: Mapping[str, Any]) -> str:
@@ -89,6 +90,38 @@ def index_keys_sql(rules: tuple[BlockingRule, ...]) -> tuple[str, ...]:
         + " end"
         for rule in rules
     )
+
+
+def index_keys_query(rule: BlockingRule) -> str:
+    """SQL over `linkage_features` of `block_key, position` of a rule: `index_keys_sql` where the statistics tell.
+
+    What a whole file tells of hot keys is in the statistics by then, so the block keys need not be written first.
+
+    >>> index_keys_query(BlockingRule(("email",))).count("md5_number_lower('email|' || text)")
+    1
+    """
+    (label, text), *split = _index_keys(rule)
+    hot, skipped = (
+        f"(select value::ubigint from {statistics_of(f'{kind}:{rule.column}')})" for kind in ("hot", "skipped")
+    )
+    query = f"""
+        with texts as (
+            select rid, {text} as text, {rests_on_hub(rule)} as hub from linkage_features
+        ),
+        keyed as materialized (
+            select rid, text, hash(text) as k, hub or k in {hot} as is_hot from texts where text is not null
+        )
+        select md5_number_lower('{label}|' || text) as block_key, (rid - 1)::uinteger as position
+        from keyed where not is_hot and k not in {skipped}
+    """
+    for label, text in split:
+        query += f"""
+            union all
+            select md5_number_lower('{label}|' || text), (rid - 1)::uinteger
+            from (select rid, {text} as text from linkage_features where rid in (select rid from keyed where is_hot))
+            where text is not null and hash(text) not in {skipped}
+        """
+    return query
 
 
 def _index_keys(rule: BlockingRule) -> list[tuple[str, str]]:
@@ -151,14 +184,14 @@ class OnlineScorer:
             )
         self.model = LinkageModel.from_dict(dict(model))
         self.columns = stored_columns(self.model.comparisons_)
-        self._named = tuple(column for column in self.columns if not column.endswith(_COUNTED))
+        self.named = tuple(column for column in self.columns if not column.endswith(COUNTED))
         self._blocking = tuple(sorted(_blocking_columns(self.model.rules_)))
         # The index holds the split key where a key is shared by many: whether it is, only the index knows.
         keyed = [each for rule in self.model.rules_ for each in _index_keys(rule)]
         self._labels = tuple(f"{label}|" for label, _ in keyed)
         self._texts = compile_expressions([text for _, text in keyed], self._blocking)
-        digits = [_digit(comparison) for comparison in self.model.comparisons_]
-        self._compare = compile_pairs(digits, self.columns, self._named, DERIVED_LISTS)
+        self.digits_sql = tuple(_digit(comparison) for comparison in self.model.comparisons_)
+        self._compare = compile_pairs(self.digits_sql, self.columns, self.named, DERIVED_LISTS)
         scorer = self.model.scorer_
         self._scorer = replace(scorer, classes=TabledClasses(scorer.classes))
 
@@ -172,7 +205,7 @@ class OnlineScorer:
 
     def digits(self, new: Mapping[str, str | None], stored: Sequence[Sequence[Any]]) -> Ints:
         """Agreement patterns of a standardized record with stored ones, each a row of `columns`."""
-        found = self._compare(stored, *(new.get(column) for column in self._named))
+        found = self._compare(stored, *(new.get(column) for column in self.named))
         return np.array(found, dtype=np.int64).reshape(len(found), len(self.model.comparisons_))
 
     def alone(self, record: Mapping[str, str | None]) -> tuple[Any, ...]:
@@ -187,7 +220,7 @@ class OnlineScorer:
             number_of: the number that the statistics give to `kind|value`, e.g. `rarity:surname|lee`.
         """
         return tuple(
-            _counted(column, record, number_of) if column.endswith(_COUNTED) else record.get(column)
+            _counted(column, record, number_of) if column.endswith(COUNTED) else record.get(column)
             for column in self.columns
         )
 
@@ -198,6 +231,10 @@ class OnlineScorer:
     def explain(self, digits: Ints) -> list[dict[str, float | str]]:
         """Say which comparison adds which weight to a pattern, as `LinkageModel.explain` does."""
         return waterfall(self._scorer, self.model.comparisons_, digits)
+
+    def explain_all(self, patterns: Ints) -> list[list[dict[str, float | str]]]:
+        """Explain many patterns, one a row, as `explain` does one."""
+        return waterfalls(self._scorer, self.model.comparisons_, patterns)
 
 
 def _blocking_columns(rules: tuple[BlockingRule, ...]) -> set[str]:

@@ -12,6 +12,9 @@ All random numbers come from one seed, in the order of the units.
 
 from __future__ import annotations
 
+import copy
+import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -24,6 +27,9 @@ ENUMERATED = 7
 """Units up to which partitions are listed: there are 877 of seven."""
 SWEEPS = 40
 _CELLS_AT_ONCE = 20_000_000
+_THREADS = os.cpu_count() or 1
+_LEAST_CELLS = 20_000
+"""Chains x units from which on a further thread is worth while."""
 _NEVER = -1e6  # far below any sum of weights, and finite, so that it can be taken back
 
 
@@ -103,54 +109,92 @@ def draw_large(weights: Floats, draws: int, random: np.random.Generator, *, swee
     [[[0, 0, 2], [0, 0, 2]]]
     """
     components, units = weights.shape[:2]
+    threads = min(_THREADS, components, max(1, components * draws * units // _LEAST_CELLS))
+    parts = np.array_split(weights, threads)
+    firsts = np.cumsum([0, *(len(part) * draws for part in parts[:-1])]).tolist()
+    # Each thread reads its own columns of one table of chances, so that their number does not matter.
+    chances = [_Chances(random, first, components * draws) for first in firsts]
+    with ThreadPoolExecutor(threads) as pool:
+        drawn = list(pool.map(lambda part, chance: _run_chains(part, draws, chance, sweeps), parts, chances))
+    random.bit_generator.advance(sweeps * units * components * draws)  # type: ignore[attr-defined]
+    return np.concatenate(drawn)
+
+
+def _run_chains(weights: Floats, draws: int, chances: _Chances, sweeps: int) -> Ints:
+    components, units = weights.shape[:2]
     odds = np.where(np.isneginf(weights), _NEVER, weights * np.log(2))
     odds[:, np.arange(units), np.arange(units)] = 0.0
     chains = _Chains(np.repeat(odds, draws, axis=0))
     for _ in range(sweeps):
         for unit in range(units):
-            chains.ask(unit, random)
+            chains.ask(unit, chances.next(components * draws))
     return _led_by_least(chains.parts.T).reshape(components, draws, units)
 
 
-class _Chains:
-    """Gibbs' chains: the part of each unit, and what joining each part would weigh, kept up as units move.
+class _Chances:
+    """Some columns of a table of random numbers, row by row: what a generator would give if asked for whole rows."""
 
-    Most units stay where they are most of the time, so that few sums change in a step; they drift by the rounding of
-    what comes and goes, some 1e-10. Chains are the last axis of all arrays, for there are many: `parts` is unit x
-    chain, `sizes` part x chain, `joined` unit x part x chain.
+    def __init__(self, random: np.random.Generator, first: int, columns: int) -> None:
+        self._bits, self._columns = copy.deepcopy(random.bit_generator), columns
+        self._bits.advance(first)  # type: ignore[attr-defined]
+        self._random = np.random.Generator(self._bits)
+
+    def next(self, count: int) -> Floats:
+        """Read so many columns of the next row."""
+        chances = self._random.random(count)
+        self._bits.advance(self._columns - count)  # type: ignore[attr-defined]
+        return chances
+
+
+class _Chains:
+    """Gibbs' chains: the part of each unit, and how many units each part has.
+
+    Chains are the last axis of all arrays, for there are many. A slot is a part of a chain: part x chains + chain.
+    `slots` is unit x chain, `sizes` has a number for each slot, `empty` the empty slots of each chain; `odds` is unit
+    x (other unit x chain).
     """
 
     def __init__(self, odds: Floats) -> None:
-        chains, units = odds.shape[:2]
-        self.odds = odds
-        self.rows = np.arange(chains)
-        self.parts = np.repeat(np.arange(units)[:, None], chains, axis=1)
-        self.sizes = np.ones((units, chains), dtype=np.int32)
-        self.joined = np.ascontiguousarray(odds.transpose(1, 2, 0))
+        self.chains, self.units = odds.shape[:2]
+        self.rows = np.arange(self.chains)
+        self.odds = np.ascontiguousarray(odds.transpose(1, 2, 0)).reshape(self.units, -1)
+        self.slots = np.arange(self.units * self.chains).reshape(self.units, self.chains)
+        self.sizes = np.ones(self.units * self.chains, dtype=np.int16)
+        self.empty = np.zeros(self.chains)
 
-    def ask(self, unit: int, random: np.random.Generator) -> None:
+    @property
+    def parts(self) -> Ints:
+        """Part of each unit in each chain."""
+        parts: Ints = self.slots // self.chains
+        return parts
+
+    def ask(self, unit: int, chance: Floats) -> None:
         """Ask one unit in each chain which part of the others it joins, or whether it founds one: that weighs 0."""
-        own = self.parts[unit].copy()
-        self.sizes[own, self.rows] -= 1
-        empty = self.sizes == 0
+        own = self.slots[unit]
+        self.sizes[own] -= 1
+        is_empty = self.sizes == 0
+        alone = is_empty[own]
+        self.empty += alone
+        chosen = self._choose(unit, chance, is_empty)
+        founds = is_empty[chosen]
+        chosen = np.where(alone & founds, own, chosen)
+        self.empty -= founds
+        self.sizes[chosen] += 1
+        self.slots[unit] = chosen
+
+    def _choose(self, unit: int, chance: Floats, is_empty: NDArray[np.bool_]) -> Ints:
+        """Draw a slot for the unit in each chain, as likely as its pairs to those in it multiply to."""
+        shape = self.units, self.chains
+        joined = np.bincount(self.slots.ravel(), self.odds[unit], minlength=len(is_empty)).reshape(shape)
         # One empty part is as good as another: together they weigh 0.
-        scores = np.where(empty, -np.log(np.maximum(empty.sum(axis=0), 1)), self.joined[unit])
-        scores -= scores.max(axis=0)
-        summed = np.exp(scores, out=scores)
+        np.copyto(joined, -np.log(np.maximum(self.empty, 1)), where=is_empty.reshape(shape))
+        joined -= joined.max(axis=0)
+        summed: Floats = np.exp(joined, out=joined)
         for part in range(1, len(summed)):  # several times as quick as numpy.cumsum along this axis
             summed[part] += summed[part - 1]
-        chosen = (summed <= random.random(len(own)) * summed[-1]).sum(axis=0)
-        stays_alone = empty[own, self.rows] & empty[chosen, self.rows]
-        chosen = np.where(stays_alone, own, chosen)
-        self.sizes[chosen, self.rows] += 1
-        self._move(unit, own, chosen)
-
-    def _move(self, unit: int, own: Ints, chosen: Ints) -> None:
-        moved = np.flatnonzero(own != chosen)
-        change = self.odds[moved, unit].T
-        self.joined[:, own[moved], moved] -= change
-        self.joined[:, chosen[moved], moved] += change
-        self.parts[unit, moved] = chosen[moved]
+        below = np.add.reduce(summed <= chance * summed[-1], axis=0, dtype=np.int16)
+        chosen: Ints = below.astype(np.int64) * self.chains + self.rows
+        return chosen
 
 
 def _led_by_least(parts: Ints) -> Ints:

@@ -114,7 +114,7 @@ class SplinkEngine(Patterns):
             )
         )
         digits = " + ".join(
-            f"({self._digit(position)})::hugeint * {radix}" for position, radix in enumerate(self.radices)
+            f"({self._digit(position)})::bigint * {radix}" for position, radix in enumerate(self.radices)
         )
         pipeline.enqueue_sql(
             f"select rid_l, rid_r, cast({digits} as bigint) as pattern from __splink__df_comparison_vectors",

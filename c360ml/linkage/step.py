@@ -33,14 +33,19 @@ MODEL_FILE = "models/linkage.json"
 def link(lake: Lakehouse, config: Config) -> dict[str, Any]:
     """Train the linkage model on all records, score candidate pairs and cluster them."""
     settings = config.linkage
-    model = LinkageModel(
+    model = unfitted_model(lake, settings)
+    return link_records(lake, model, settings)
+
+
+def unfitted_model(lake: Lakehouse, settings: Linkage) -> LinkageModel:
+    """Make the model that a project's settings ask for."""
+    return LinkageModel(
         threshold=settings.match_probability_threshold,
         max_pairs=settings.max_pairs,
         seed=settings.seed,
         classes=settings.classes,
         constraints=constraints_of(lake, settings),
     )
-    return link_records(lake, model, settings)
 
 
 def constraints_of(lake: Lakehouse, settings: Linkage) -> Constraints:

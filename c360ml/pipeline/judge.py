@@ -70,10 +70,12 @@ def judge(lake: Lakehouse, labels: Mapping[str, str]) -> dict[str, Any]:
 def _judging(lake: Lakehouse) -> Judging:
     """Take the run's links, its records and its comparisons, as far as they are there."""
     saved = lake.read_json(MODEL_FILE)
-    numbered, engine = number_records(lake.con, "judged_clusters"), None
-    threshold = EVEN_ODDS
-    if saved is not None and lake.version(tables.RECORDS) is not None:
-        numbered, engine = open_comparisons(lake.con, lake.open(tables.RECORDS), saved)
+    threshold, engine = EVEN_ODDS, None
+    if saved is None or lake.version(tables.RECORDS) is None:
+        numbered = number_records(lake.con, "judged_clusters")
+    else:
+        told = lake.open(tables.TERM_STATISTICS) if lake.version(tables.TERM_STATISTICS) is not None else None
+        numbered, engine = open_comparisons(lake.con, lake.open(tables.RECORDS), saved, told)
         threshold = saved["fit"]["threshold"]
     return Judging(
         lake.con,

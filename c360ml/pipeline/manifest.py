@@ -2,8 +2,10 @@
 
 A step's fingerprint covers the version, its room's code, its tables' contracts, its settings, the files these name and
 the fingerprints of the steps that wrote its input; the first step's covers the content of the source files. A step is
-fresh if its fingerprint is the recorded one and its tables are at the recorded Delta versions. The record is written
-after the step's last table, so that a run killed in a step does that step again.
+fresh if its fingerprint is the recorded one and its tables are at the recorded Delta versions; or if all that decides
+it but its inputs is as recorded, and the tables that it reads are at the versions that it read: other source files may
+change nothing of them. The record is written after the step's last table, so that a run killed in a step does that step
+again.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from c360ml import __version__
 from c360ml.config import INBOX_FOLDER, Config
 from c360ml.lakehouse import Lakehouse
 from c360ml.pipeline.steps import STEPS, Step
-from c360ml.tables import TOMBSTONES, Table
+from c360ml.sources.landed_files import Landed, landed_files
+from c360ml.tables import LANDED_FILES, TOMBSTONES, Table
 
 MANIFEST_FILE = "data/manifest.json"
 UPSERTED = f"{INBOX_FOLDER}/*.jsonl"
@@ -33,29 +36,38 @@ class Manifest:
         self.lake = lake
         self.config = config
         self._record: dict[str, Any] = lake.read_json(MANIFEST_FILE) or {"steps": {}}
+        self._own: dict[str, str] = {}
         self._fingerprints: dict[str, str] = {}
 
     def fingerprint(self, step: Step) -> str:
         """Digest of everything that decides what a step writes."""
         if step.name not in self._fingerprints:
             writers = sorted({_writer_of(table).name for table in step.reads})
+            inputs = [self.fingerprint(_by_name(name)) for name in writers]
+            self._fingerprints[step.name] = _digest(json.dumps([self._own_digest(step), inputs]).encode())
+        return self._fingerprints[step.name]
+
+    def _own_digest(self, step: Step) -> str:
+        """Digest of everything but the tables that a step reads."""
+        if step.name not in self._own:
             parts = {
                 "version": __version__,
                 "code": _code_digest(step),
                 "tables": [_contract(table) for table in (*step.reads, *step.writes)],
                 "settings": {name: _plain(getattr(self.config, name)) for name in step.settings},
-                "inputs": [self.fingerprint(_by_name(name)) for name in writers],
                 "files": self._named_file_digests(step) if step.reads else self._file_digests(),
             }
-            self._fingerprints[step.name] = _digest(json.dumps(parts, sort_keys=True, default=str).encode())
-        return self._fingerprints[step.name]
+            self._own[step.name] = _digest(json.dumps(parts, sort_keys=True, default=str).encode())
+        return self._own[step.name]
 
     def _file_digests(self) -> list[list[str]]:
+        landed = landed_files(self.lake) if self.lake.version(LANDED_FILES) is not None else {}
         return [
-            [source.name, str(path.relative_to(self.lake.folder)), _file_digest(path)]
+            [source.name, name, _landed_digest(path, landed.get((source.name, name)))]
             for source in self.config.sources
             for path in sorted(self.lake.folder.glob(source.files))
             if path.is_file()
+            for name in [path.relative_to(self.lake.folder).as_posix()]
         ] + [
             *(["upserted", path.name, _file_digest(path)] for path in sorted(self.lake.folder.glob(UPSERTED))),
             ["tombstones", "", str(self.lake.version(TOMBSTONES))],
@@ -71,9 +83,16 @@ class Manifest:
         entry = self._record["steps"].get(step.name)
         return (
             entry is not None
-            and entry["fingerprint"] == self.fingerprint(step)
-            and all(self.lake.version(table) == entry["versions"].get(table.path) for table in step.writes)
+            and (entry["fingerprint"] == self.fingerprint(step) or self._reads_the_same(step, entry))
+            and self._versions(step.writes) == entry["versions"]
         )
+
+    def _reads_the_same(self, step: Step, entry: Mapping[str, Any]) -> bool:
+        read = entry.get("read")
+        return bool(read) and entry["own"] == self._own_digest(step) and read == self._versions(step.reads)
+
+    def _versions(self, tables: Sequence[Table]) -> dict[str, int | None]:
+        return {table.path: self.lake.version(table) for table in tables}
 
     def summary(self, step: Step) -> dict[str, Any]:
         """What a step said when it last ran."""
@@ -93,7 +112,9 @@ class Manifest:
         """Note a finished step."""
         self._record["steps"][step.name] = {
             "fingerprint": self.fingerprint(step),
-            "versions": {table.path: self.lake.version(table) for table in step.writes},
+            "own": self._own_digest(step),
+            "read": self._versions(step.reads),
+            "versions": self._versions(step.writes),
             "seconds": seconds,
             "summary": summary,
         }
@@ -127,6 +148,14 @@ def _plain(settings: Any) -> Any:
     if isinstance(settings, tuple):
         return [_plain(each) for each in settings]
     return settings.model_dump(mode="json")
+
+
+def _landed_digest(path: Path, noted: Landed | None) -> str:
+    """Digest of a source file, which is read through unless it is untouched since it was landed."""
+    state = path.stat()
+    if noted is not None and (state.st_size, state.st_mtime_ns) == (noted.bytes, noted.modified_ns):
+        return noted.content_hash
+    return _file_digest(path)
 
 
 def _file_digest(path: Path) -> str:

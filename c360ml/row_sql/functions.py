@@ -164,9 +164,11 @@ def like(pattern: str) -> Callable[[str], bool]:
 def to_integer(text: str) -> int | None:
     """`try_cast` to integer.
 
-    >>> to_integer("07"), to_integer("1e2"), to_integer("x")
-    (7, 100, None)
+    >>> to_integer("07"), to_integer("1e2"), to_integer("x"), to_integer("")
+    (7, 100, None, None)
     """
+    if not text:
+        return None
     if _PLAIN_INTEGER.fullmatch(text):
         return int(text)
     answer = _ask_integer(text)

@@ -6,6 +6,7 @@ How customers move between them from run to run is `movement`.
 """
 
 from c360ml.segments.actions import ACTION_SEGMENTS
+from c360ml.segments.append import append_segments
 from c360ml.segments.behaviour import BEHAVIOURS
 from c360ml.segments.kmeans import KMeansSegmenter
 from c360ml.segments.rfm import RfmScorer
@@ -21,5 +22,6 @@ __all__ = [
     "KMeansSegmenter",
     "RfmScorer",
     "ValueTiers",
+    "append_segments",
     "segment_customers",
 ]

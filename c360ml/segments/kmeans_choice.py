@@ -10,16 +10,17 @@ the simplest within one standard error of the best silhouette wins.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score, silhouette_samples
 from threadpoolctl import threadpool_limits
 
 from c360ml.errors import DataError
@@ -31,6 +32,7 @@ LEAST_MEAN_ARI, LEAST_ARI, LEAST_SHARE = 0.85, 0.75, 0.02
 _CHOICE_ROWS, _SILHOUETTE_ROWS = 10_000, 5_000
 _STARTS, _REFITS, _REFIT_STARTS = 4, 10, 2
 _EVEN_CLOUDS = 5
+_SILHOUETTE_CHUNK = 500
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ def measure_candidates(points: Matrix, seed: int, k: int | None) -> list[tuple[C
     with _one_silent_thread():
         clouds = _even_clouds(points, seed)
         gap_of_one, _ = _gap(points, clouds, 1, float(((points - points.mean(axis=0)) ** 2).sum()), seed)
-        return mark_supported([_measure(points, one, seed, clouds) for one in asked], gap_of_one)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            fitted = list(pool.map(lambda one: _fit_one(points, one, seed, clouds), asked))
+        widths = silhouettes(points[:_SILHOUETTE_ROWS], [one.labels[:_SILHOUETTE_ROWS] for one in fitted])
+        measured = [(_told(one, width), one.centres) for one, width in zip(fitted, widths, strict=True)]
+        return mark_supported(measured, gap_of_one)
 
 
 def mark_supported(measured: list[tuple[Candidate, Matrix]], gap_of_one: float) -> list[tuple[Candidate, Matrix]]:
@@ -115,7 +121,7 @@ def choose(candidates: list[Candidate], kept: int | None = None) -> Candidate:
 def refine(points: Matrix, centres: Matrix, seed: int) -> Matrix:
     """Let centres that a part of the customers gave settle on all of them."""
     with _one_silent_thread():
-        model = KMeans(len(centres), init=centres, n_init=1, random_state=seed).fit(points)
+        model = _k_means(len(centres), init=centres, n_init=1, random_state=seed).fit(points)
     return np.asarray(model.cluster_centers_, dtype=np.float64)
 
 
@@ -124,23 +130,79 @@ def nearest(points: Matrix, centres: Matrix) -> NDArray[np.intp]:
     return np.asarray(((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2).argmin(axis=1))
 
 
-def _measure(points: Matrix, k: int, seed: int, clouds: list[Matrix]) -> tuple[Candidate, Matrix]:
-    model = KMeans(k, n_init=_STARTS, random_state=seed).fit(points)
-    labels = model.labels_
-    silhouettes = silhouette_samples(points[:_SILHOUETTE_ROWS], labels[:_SILHOUETTE_ROWS])
-    gap, gap_standard_error = _gap(points, clouds, k, float(model.inertia_), seed)
-    agreements = [_agreement(points, k, labels, draw) for draw in np.random.SeedSequence(seed).spawn(_REFITS)]
-    candidate = Candidate(
+@dataclass(frozen=True)
+class _Fitted:
+    """Clusters of one number, and what their refits and even clouds say."""
+
+    labels: NDArray[np.int32]
+    centres: Matrix
+    agreements: list[float]
+    gap: float
+    gap_standard_error: float
+
+
+def _fit_one(points: Matrix, k: int, seed: int, clouds: list[Matrix]) -> _Fitted:
+    # OpenMP counts threads by the thread that asks, so that each is told.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        model = _k_means(k, n_init=_STARTS, random_state=seed).fit(points)
+        gap, gap_standard_error = _gap(points, clouds, k, float(model.inertia_), seed)
+        draws = np.random.SeedSequence(seed).spawn(_REFITS)
+        agreements = [_agreement(points, k, model.labels_, draw) for draw in draws]
+    centres = np.asarray(model.cluster_centers_, dtype=np.float64)
+    return _Fitted(model.labels_, centres, agreements, gap, gap_standard_error)
+
+
+def _told(fitted: _Fitted, widths: Matrix) -> Candidate:
+    k = len(fitted.centres)
+    return Candidate(
         k=k,
-        silhouette=float(silhouettes.mean()),
-        silhouette_standard_error=float(silhouettes.std() / np.sqrt(len(silhouettes))),
-        ari_mean=float(np.mean(agreements)),
-        ari_least=float(np.min(agreements)),
-        smallest_share=float(np.bincount(labels, minlength=k).min() / len(labels)),
-        gap=gap,
-        gap_standard_error=gap_standard_error,
+        silhouette=float(widths.mean()),
+        silhouette_standard_error=float(widths.std() / np.sqrt(len(widths))),
+        ari_mean=float(np.mean(fitted.agreements)),
+        ari_least=float(np.min(fitted.agreements)),
+        smallest_share=float(np.bincount(fitted.labels, minlength=k).min() / len(fitted.labels)),
+        gap=fitted.gap,
+        gap_standard_error=fitted.gap_standard_error,
     )
-    return candidate, np.asarray(model.cluster_centers_, dtype=np.float64)
+
+
+def silhouettes(points: Matrix, labellings: list[NDArray[np.int32]]) -> list[Matrix]:
+    """Work out the silhouette of each point under several labellings (Rousseeuw 1987); 0 for a cluster of one.
+
+    Distances are worked out once for all labellings.
+
+    >>> points = np.array([[0.0], [1.0], [9.0]])
+    >>> silhouettes(points, [np.array([0, 0, 1])])[0].round(3).tolist()
+    [0.889, 0.875, 0.0]
+    """
+    sizes = [int(labels.max()) + 1 for labels in labellings]
+    member = np.concatenate([np.eye(size)[labels] for size, labels in zip(sizes, labellings, strict=True)], axis=1)
+    sums = np.concatenate(
+        [_distances(points[first : first + _SILHOUETTE_CHUNK], points) @ member
+         for first in range(0, len(points), _SILHOUETTE_CHUNK)]
+    )  # fmt: skip
+    ends = np.cumsum(sizes)
+    return [
+        _silhouette(part, labels) for part, labels in zip(np.split(sums, ends[:-1], axis=1), labellings, strict=True)
+    ]
+
+
+def _distances(some: Matrix, points: Matrix) -> Matrix:
+    squares = sum((some[:, None, axis] - points[None, :, axis]) ** 2 for axis in range(points.shape[1]))
+    return np.asarray(np.sqrt(squares))
+
+
+def _silhouette(sums: Matrix, labels: NDArray[np.int32]) -> Matrix:
+    """Compare the mean distance to the own cluster, the point apart, with that to the nearest other one."""
+    rows, counts = np.arange(len(labels)), np.bincount(labels, minlength=sums.shape[1])
+    alone = counts[labels] == 1
+    within = sums[rows, labels] / np.maximum(counts[labels] - 1, 1)
+    means = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    means[rows, labels] = np.inf
+    nearest_other = means.min(axis=1)
+    greater = np.maximum(within, nearest_other)
+    known = ~alone & (greater > 0)
+    return np.where(known, (nearest_other - within) / np.where(known, greater, 1.0), 0.0)
 
 
 def _even_clouds(points: Matrix, seed: int) -> list[Matrix]:
@@ -158,17 +220,26 @@ def _even_clouds(points: Matrix, seed: int) -> list[Matrix]:
 
 def _gap(points: Matrix, clouds: list[Matrix], k: int, inertia: float, seed: int) -> tuple[float, float]:
     """Compare the logarithm of the sum of squares within clusters with that of even clouds: gap, standard error."""
-    even = np.log([KMeans(k, n_init=1, random_state=seed).fit(cloud).inertia_ for cloud in clouds])
+    even = np.log([_k_means(k, n_init=1, random_state=seed).fit(cloud).inertia_ for cloud in clouds])
     tight = np.log(max(inertia, np.finfo(np.float64).tiny * len(points)))
     return float(even.mean() - tight), float(even.std() * np.sqrt(1 + 1 / len(clouds)))
 
 
 def _agreement(points: Matrix, k: int, labels: NDArray[np.int32], draw: np.random.SeedSequence) -> float:
+    from sklearn.metrics import adjusted_rand_score
+
     random = np.random.default_rng(draw)
     resampled = points[random.integers(0, len(points), len(points))]
     start = int(random.integers(2**31))
-    refit = KMeans(k, n_init=_REFIT_STARTS, random_state=start).fit(resampled)
+    refit = _k_means(k, n_init=_REFIT_STARTS, random_state=start).fit(resampled)
     return float(adjusted_rand_score(labels, nearest(points, refit.cluster_centers_)))
+
+
+def _k_means(clusters: int, **terms: Any) -> Any:
+    """Make scikit-learn's estimator, which takes seconds to load: an append, which learns nothing, goes without."""
+    from sklearn.cluster import KMeans
+
+    return KMeans(clusters, **terms)
 
 
 @contextmanager
@@ -178,6 +249,8 @@ def _one_silent_thread() -> Iterator[None]:
     Warnings are silenced because a resample with fewer than k different customers is no fault: it shows
     as a low agreement.
     """
+    import sklearn.cluster  # noqa: F401  # only libraries that are loaded by now are held to one thread
+
     with threadpool_limits(limits=1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

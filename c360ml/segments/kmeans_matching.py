@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score
 
 from c360ml.segments.kmeans_choice import Matrix
 
@@ -40,6 +39,8 @@ def near(pairs: dict[int, int], new_centres: Matrix, old_centres: Matrix) -> dic
 
 def describe_change(old: Places, new: Places, pairs: dict[int, int], kept_names: int) -> dict[str, Any]:
     """Tell how far a refit agrees with the fit before, on the customers it was fitted on."""
+    from sklearn.metrics import adjusted_rand_score  # takes seconds to load: see `kmeans_choice`
+
     matched = np.full(int(new.max()) + 1, -1)
     matched[list(pairs)] = list(pairs.values())
     return {

@@ -9,8 +9,9 @@ from c360ml.segments.actions import ACTION_RULES, action_cuts
 from c360ml.segments.behaviour import BEHAVIOUR_RULES, ENGAGEMENT_RULES, SERVICE_LOYALTY_RULES, first_match_sql
 from c360ml.segments.kept_models import MODEL_FILE, BuyerModels, models_for
 from c360ml.segments.movement import record_movement
-from c360ml.segments.preferences import PREFERENCES_SQL
+from c360ml.segments.preferences import preferences_sql
 from c360ml.segments.recommendations import recommend
+from c360ml.segments.segment_inputs import note_segmented
 from c360ml.segments.step_summary import summarize
 from c360ml.segments.value_tiers import VALUE_TIER_RULES, ValueTiers
 
@@ -98,6 +99,11 @@ def segment_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
         Counts by value tier, RFM, KMeans, behavioural and action segment; what was learned of each; how
         customers moved since the run before.
     """
+    return segment_with(lake, config, preferences_sql())
+
+
+def segment_with(lake: Lakehouse, config: Config, preferences: str) -> dict[str, Any]:
+    """Do what `segment_customers` does, with SQL of the customers' preferences."""
     settings = config.segments
     tiers = ValueTiers(
         settings.vip_percentile,
@@ -112,12 +118,13 @@ def segment_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
         tiers.fit(lake.sql("select customer_id, customer_value from buyers"))
         cuts = action_cuts(lake.con, "buyers", settings.inactive_days)
         models = models_for(lake, settings, today) if buyers else None
-        with lake.scratch("scores", *_scores(models)), lake.scratch("preferences", PREFERENCES_SQL):
+        with lake.scratch("scores", *_scores(models)), lake.scratch("preferences", preferences):
             compared = tiers.parameters() | cuts
             with lake.scratch("new_segments", _SEGMENTS, compared):
                 _publish(lake, models, cuts)
     learned = models.to_dict() if models else {"rfm": None, "kmeans": None}
     lake.write_json(MODEL_FILE, {**learned, "value_tiers": tiers.to_dict(), "action_cuts": cuts})
+    note_segmented(lake)
     return summarize(lake, buyers, models, tiers, cuts)
 
 

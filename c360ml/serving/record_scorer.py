@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from c360ml.identity.resolution import is_record
 from c360ml.identity.store import IdentityStore
-from c360ml.serving.schemas import Answer, answer
+from c360ml.serving.schemas import Answer, answer, answers
 from c360ml.tracking.schemas import told
+
+_MOST_AT_ONCE = 10_000
+"""As many records as a batch compares in one query; memory is of some hundred megabytes then."""
+_FEWEST_AT_ONCE = 50
+"""Fewer are answered one by one before a query is planned."""
 
 
 class RecordScorer:
@@ -41,6 +47,24 @@ class RecordScorer:
             return self.resolve(record)
         except Exception as error:
             return Answer(error=told(error))
+
+    def answer_all(self, records: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """Answer for many records as `answer` does for each, several times as fast."""
+        answers: list[Answer] = []
+        for first in range(0, len(records), _MOST_AT_ONCE):
+            answers += self._answer_part(records[first : first + _MOST_AT_ONCE])
+        return answers
+
+    def _answer_part(self, records: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        usable = [place for place, record in enumerate(records) if is_record(record)]
+        if len(usable) < _FEWEST_AT_ONCE:
+            return [self.answer(record) for record in records]
+        try:
+            resolved = self._store.resolve_all([records[place] for place in usable])
+        except Exception:  # each tells its own
+            return [self.answer(record) for record in records]
+        known = dict(zip(usable, answers(resolved), strict=True))
+        return [known.get(place) or self.answer(record) for place, record in enumerate(records)]
 
     def check(self) -> None:
         """Look something up, so that an index that cannot be read is noticed.

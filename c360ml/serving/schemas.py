@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel
 
 from c360ml.identity.resolution import Resolution
@@ -64,12 +66,29 @@ _VALUES = ("historical_value", "projected_value", "probability_alive")
 _SEGMENTS = ("rfm_segment", "kmeans_segment", "behaviour_segment", "value_tier")
 
 
+def answers(resolutions: Sequence[Resolution]) -> list[Answer]:
+    """Put many resolutions into answers, as `answer` does one; those of one agreement pattern share their steps."""
+    shared: dict[int, list[PairStep]] = {}
+    for resolution in resolutions:
+        if id(resolution.explanation) not in shared:
+            shared[id(resolution.explanation)] = _steps(resolution)
+    return [_answer(resolution, list(shared[id(resolution.explanation)])) for resolution in resolutions]
+
+
 def answer(resolution: Resolution) -> Answer:
     """Put a resolution and what is known of the customer into one answer; no number is NaN or infinite.
 
     >>> answer(Resolution(None, True, 0.0, None, (), 0)).is_new
     True
     """
+    return _answer(resolution, _steps(resolution))
+
+
+def _steps(resolution: Resolution) -> list[PairStep]:
+    return [PairStep.model_validate(step) for step in resolution.explanation]
+
+
+def _answer(resolution: Resolution, steps: list[PairStep]) -> Answer:
     known, golden = resolution.customer or {}, resolution.golden_record
     return Answer(
         master_id=resolution.master_id,
@@ -78,7 +97,7 @@ def answer(resolution: Resolution) -> Answer:
         household_id=resolution.household_id,
         clv=finite(known.get("customer_value")),
         golden_record=None if golden is None else GoldenRecord.model_validate(golden),
-        explanation=[PairStep.model_validate(step) for step in resolution.explanation],
+        explanation=steps,
         **{name: finite(known.get(name)) for name in _VALUES},
         **{name: known.get(name) for name in _SEGMENTS},
     )

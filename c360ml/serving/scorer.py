@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c360ml.identity.online_index import build_index, keep_indexes, read_model
+from c360ml.linkage.online import model_digest
 from c360ml.linkage.step import MODEL_FILE
 from c360ml.tracking.exports import export_champion_of
 from c360ml.tracking.registry import CHAMPION, LoggedModel, register, run_f1
@@ -37,7 +38,7 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
         result: what the run did.
         tracked: what `log_run` returned for it.
     """
-    build_index(lake)
+    newest_index = build_index(lake)
     scorer = LoggedModel(
         SCORER,
         _CODE,
@@ -53,8 +54,8 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
                 version = register(scorer, run_f1(result.evaluation))
         champion = _champion_model()
     newest = read_model(lake.folder)
-    if champion != newest:
-        build_index(lake, model=champion)
+    if model_digest(champion) != model_digest(newest):
+        build_index(lake, model=champion, beside=newest_index)
     lake.at_publication(lambda: keep_indexes(lake.folder, (newest, champion)))
     return version
 

@@ -14,9 +14,11 @@ from c360ml.serving.record_scorer import RecordScorer
 from c360ml.serving.schemas import Answer
 from c360ml.serving.scorer import PROJECT_VARIABLE
 from c360ml.tracking.exports import verify_if_exported
+from c360ml.tracking.refusals import without_echo
 from c360ml.tracking.schemas import RawRecord, known_fields
 
 
+@without_echo
 class Scorer(PythonModel):
     """The linkage model of one run, and the online index of a project that was built with it.
 
@@ -32,7 +34,7 @@ class Scorer(PythonModel):
 
     def predict(self, model_input: list[RawRecord]) -> list[Answer]:  # type: ignore[override]  # MLflow reads the hints
         """Answer for each record; one that cannot be read gets an `error`, and the others their answers."""
-        return [self._scorer.answer(known_fields(record)) for record in model_input]
+        return self._scorer.answer_all([known_fields(record) for record in model_input])
 
 
 set_model(Scorer())

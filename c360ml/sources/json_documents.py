@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_DOCUMENT_BYTES = 1 << 28
 _IS_OBJECT = "(line like '{%' or ltrim(line) like '{%') and json_valid(line)"
-_IS_ROW = "trim(line) <> ''"
+_IS_ROW = "(line like '{%' or trim(line) <> '')"
 _ROW_OF_LINE = f"""case when {_IS_OBJECT} then line
     else to_json({{'{UNREADABLE}': 'no JSON object', 'fields': [line]}})::varchar end"""
 PAGE_FIELDS = ("records", "value")  # Salesforce REST and Dataverse OData

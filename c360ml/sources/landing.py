@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from itertools import accumulate
@@ -106,10 +107,11 @@ def _by_source(found: list[LandedFile]) -> list[tuple[Source, list[LandedFile]]]
 
 def _read_through(lake: Lakehouse, source: Source, files: list[LandedFile], scratch: Path) -> list[Reading]:
     readings = []
-    for file in files:
-        _ = file.content_hash  # taken before the file is read: what changes later is seen to have changed
-        readings.append(read_through(lake.con, file.extract, scratch))
-        file.rows = readings[-1].rows
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # A file's digest is taken before the file is read, so that what changes later is seen to have changed.
+        for file, _ in zip(files, beside.map(lambda file: file.content_hash, files), strict=True):
+            readings.append(read_through(lake.con, file.extract, scratch))
+            file.rows = readings[-1].rows
     lake.say(f"{source.name}: {sum(reading.rows for reading in readings):,} rows")
     return readings
 

@@ -157,10 +157,12 @@ REFUSE = """
 def judged_sql(source: Source, landed: str = tables.SOURCE_ROWS.path) -> str:
     """Write the query for a source's named rows, each with the first rule it breaks."""
     cases = "\n".join(f"when {rule.broken_when} then {sql_text(rule.name)}" for rule in rules.RULES[source.kind])
+    readings = rules.READINGS.get(source.kind, {})
+    read = "".join(f", {reading} as {name}" for name, reading in readings.items())
     return f"""
-        select * exclude (loaded_at, unreadable, deleted),
+        select * exclude ({", ".join(["loaded_at", "unreadable", "deleted", *readings])}),
             case when unreadable then 'row_unreadable' {cases} end as reason
-        from ({naming.named_rows_sql(source, landed)})"""
+        from (select *{read} from ({naming.named_rows_sql(source, landed)}))"""
 
 
 def repeated_sql(entity: Entity) -> str:
@@ -174,14 +176,15 @@ def repeated_sql(entity: Entity) -> str:
             select * from judged
             where source_key is not null and coalesce(reason, 'deleted_in_source') = 'deleted_in_source'
         ),
-        repeated_keys as (select source, source_key from usable group by all having count(*) > 1),
+        -- Numbers are grouped faster than texts; if two keys have one, their rows still rank apart.
+        repeated_keys as (select hash(source, source_key) as digest from usable group by all having count(*) > 1),
         ranked as (
             select source, file, row_number, reason,
                 row_number() over (
                     partition by source, source_key
                     order by {changed} desc nulls last, file desc, usable.row_number desc
                 ) as place
-            from usable semi join repeated_keys using (source, source_key)
+            from usable semi join repeated_keys on hash(usable.source, usable.source_key) = digest
         )
         select source, file, row_number from ranked where place > 1 and reason is null"""
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.customer360.activity import activity_sql, facts_sql
-from c360ml.customer360.collect import READS, RULES_DIGEST, WRITES, interaction_counts
+from c360ml.customer360.collect import READS, interaction_counts, note_collected
 from c360ml.customer360.identity_impact import record_impact
 from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
 from c360ml.customer360.profile import HOUSEHOLDS_SQL, PROFILE_SQL, profile_counts
 from c360ml.lakehouse import Lakehouse
 from c360ml.spark.frames import Frames
 from c360ml.spark.tasks import Input, bring, one_answer, output, spread
-from c360ml.table_changes import note_inputs, versions_of
+from c360ml.table_changes import versions_of
 from c360ml.tables import Table
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def collect_interactions(frames: Frames, config: Config) -> dict[str, Any]:
     lake.write(tables.OBSERVATION, OBSERVATION_SQL, {"observation_end": config.project.observation_end})
     lake.say("counting what each customer did on Spark")
     frames.write(tables.CUSTOMER_ACTIVITY, _activity(frames))
-    note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
+    note_collected(lake, read)
     return interaction_counts(lake)
 
 

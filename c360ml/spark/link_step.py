@@ -13,8 +13,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.linkage.append import content_hashes
 from c360ml.linkage.blocking import BlockingRule
 from c360ml.linkage.decided_pairs import is_sampled
-from c360ml.linkage.model import LinkageModel
-from c360ml.linkage.step import constraints_of, set_threshold, write_model_file
+from c360ml.linkage.step import set_threshold, unfitted_model, write_model_file
 from c360ml.linkage.stored_keys import stored_keys_sql
 from c360ml.spark.blocking import unsigned
 from c360ml.spark.features import with_derived_lists
@@ -32,13 +31,7 @@ _BLOCKED = {"record_id": "VARCHAR", "block_keys": "BIGINT[]"}
 def link(frames: Frames, config: Config) -> dict[str, Any]:
     """Do what `linkage.link` does."""
     lake, settings = frames.lake, config.linkage
-    model = LinkageModel(
-        threshold=settings.match_probability_threshold,
-        max_pairs=settings.max_pairs,
-        seed=settings.seed,
-        classes=settings.classes,
-        constraints=constraints_of(lake, settings),
-    )
+    model = unfitted_model(lake, settings)
     lake.say("blocking and comparing on Spark")
     linkage = SparkLinkage(frames, model).fit(frames.read(tables.RECORDS))
     if is_sampled(lake.con, model.constraints.reviewed_pairs):

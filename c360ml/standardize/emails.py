@@ -63,7 +63,7 @@ def add_emails(rows: str) -> str:
     judged as (
         select *,
             one_at and regexp_full_match(mailbox || '@' || domain, '{_SHAPE}') as well_formed,
-            rtrim(mailbox, '0123456789') as mailbox_word,
+            regexp_replace(mailbox, '[0-9]+$', '') as mailbox_word,
             mailbox_word in {sql_list(PLACEHOLDER_MAILBOXES)}
                 or domain in {sql_list(PLACEHOLDER_DOMAINS)}
                 or regexp_full_match(domain, '{_RESERVED}')

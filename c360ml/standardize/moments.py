@@ -34,13 +34,14 @@ def amount(text: str) -> str:
     """SQL for a text as a number: $1,234.50, 1.234,50 €, (120.00) and -120 are understood; null if it is none."""
     sign = f"if(regexp_matches({text}, '^\\s*\\(.*\\)\\s*$|-\\s*$'), -1, 1)"
     digits = f"rtrim(regexp_replace({text}, '[^0-9.,-]', '', 'g'), '-')"
-    return f"""coalesce(
-            try_cast({text} as double),
-            {sign} * try_cast(
+    # not `coalesce`, in which DuckDB computes an expression that comes twice for every row
+    return f"""case
+            when try_cast({text} as double) is not null then try_cast({text} as double)
+            else {sign} * try_cast(
                 case when regexp_matches({digits}, ',[0-9]{{1,2}}$')
                     then replace(replace({digits}, '.', ''), ',', '.')
                     else replace({digits}, ',', '') end as double)
-        )"""
+        end"""
 
 
 def key(source: str, source_key: str) -> str:

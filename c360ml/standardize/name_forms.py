@@ -42,7 +42,7 @@ def sound_names(con: duckdb.DuckDBPyConnection, rows: str, answer: str) -> None:
         "name": [name for name, *_ in forms],
         "canonical": [canonical for _, _, canonical, _ in forms],
         "formals": [formals for _, formals, _, _ in forms],
-        "name_phonetic": [metaphone(name) for name, *_ in forms],
+        "name_phonetic": [sound if name == canonical else metaphone(name) for name, _, canonical, sound in forms],
         "canonical_phonetic": [sound for *_, sound in forms],
     }
     con.register(answer, pa.table(columns, schema=pa.schema([(name, pa.string()) for name in columns])))

@@ -5,6 +5,7 @@ from c360ml.tables.contract import table
 INTERACTIONS = table(
     "gold.interactions",
     key="interaction_id",
+    sorted_by="master_id",
     about="Every purchase, service and digital event, by customer.",
     columns="""
     interaction_id VARCHAR     key of the interaction
@@ -74,6 +75,16 @@ ACTIVITY_INPUTS = table(
     state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )
+TOUCHED_CUSTOMERS = table(
+    "gold.touched_customers",
+    key="master_id activity_version",
+    about="Whose records or interactions an append added, changed or took away, so that only these are looked at.",
+    columns="""
+    master_id     VARCHAR      the customer, who may be gone since
+    activity_before BIGINT     version of gold.customer_activity before the append
+    activity_version BIGINT    its version afterwards
+""",
+)
 CUSTOMER_VALUE = table(
     "gold.customer_value",
     key="customer_id",
@@ -95,6 +106,15 @@ CUSTOMER_VALUE = table(
     value_all_years DOUBLE     without end; null where the sum is infinite (a discount rate of 0)
 """,
 )
+VALUE_INPUTS = table(
+    "gold.value_inputs",
+    key="input",
+    about="What customer values were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
+""",
+)
 VALUE_UNCERTAINTY = table(
     "gold.value_uncertainty",
     key="master_id",
@@ -109,6 +129,15 @@ VALUE_UNCERTAINTY = table(
     record_id_l   VARCHAR      of the pair in doubt with most value at stake: the lesser record; null without any
     record_id_r   VARCHAR      the greater record
     value_at_stake DOUBLE      value at stake in that pair
+""",
+)
+INTERVAL_INPUTS = table(
+    "gold.interval_inputs",
+    key="input",
+    about="What intervals of value were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )
 VALUE_AT_STAKE = table(
@@ -140,6 +169,15 @@ CUSTOMER_SEGMENTS = table(
     preferred_model VARCHAR    product bought most; null without purchase
     service_loyalty VARCHAR    LOYAL, OCCASIONAL, LAPSED or NONE
     engagement_band VARCHAR    HIGH, MEDIUM, LOW or NONE
+""",
+)
+SEGMENT_INPUTS = table(
+    "gold.segment_inputs",
+    key="input",
+    about="What preferences in segments were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )
 SEGMENT_TRENDS = table(
@@ -288,6 +326,7 @@ CAMPAIGN_BREAKDOWN = table(
 CUSTOMER_360 = table(
     "gold.customer_360",
     key="master_id",
+    sorted_by="master_id",
     about="One row per customer: who they are, what they did, what they are worth.",
     columns="""
     master_id     VARCHAR      the person

@@ -5,6 +5,7 @@ from c360ml.tables.contract import table
 RECORDS = table(
     "silver.records",
     key="record_id",
+    sorted_by="record_id",
     about="One standardized record per customer record of a source.",
     columns="""
     record_id     VARCHAR      source, a colon, the key in that source
@@ -194,6 +195,7 @@ TERM_STATISTICS = table(
 IDENTITIES = table(
     "silver.identities",
     key="record_id",
+    sorted_by="master_id",
     about="Who each record is: IDs that last from run to run.",
     columns="""
     record_id     VARCHAR      record
@@ -205,6 +207,7 @@ IDENTITIES = table(
 GOLDEN_RECORDS = table(
     "silver.golden_records",
     key="master_id",
+    sorted_by="master_id",
     about="The best known value of each field of a customer.",
     columns="""
     master_id     VARCHAR      the person
@@ -237,6 +240,7 @@ GOLDEN_RECORDS = table(
 GOLDEN_PROVENANCE = table(
     "silver.golden_provenance",
     key="master_id field",
+    sorted_by="master_id",
     about="Which record gave which field, and why.",
     columns="""
     master_id     VARCHAR      the person
@@ -245,6 +249,15 @@ GOLDEN_PROVENANCE = table(
     runner_up_record_id VARCHAR record whose different value would be chosen without that value; null if there is none
     rule          VARCHAR      survivorship rule that chose it
     candidates    BIGINT       distinct values that competed
+""",
+)
+DOUBT_INPUTS = table(
+    "silver.doubt_inputs",
+    key="input",
+    about="What partitions in doubt were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
 """,
 )
 IDENTITY_INPUTS = table(

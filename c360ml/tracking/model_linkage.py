@@ -11,9 +11,11 @@ from mlflow.pyfunc.model import PythonModel
 
 from c360ml.tracking.exports import verify_if_exported
 from c360ml.tracking.pair_scorer import PairScorer
+from c360ml.tracking.refusals import without_echo
 from c360ml.tracking.schemas import PairScore, PairStep, RecordPair, known_fields, told
 
 
+@without_echo
 class LinkageModel(PythonModel):
     """The linkage model of one run, read from JSON."""
 

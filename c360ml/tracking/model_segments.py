@@ -12,9 +12,11 @@ from mlflow.pyfunc.model import PythonModel
 from c360ml.errors import DataError
 from c360ml.segments import KMeansSegmenter, RfmScorer, ValueTiers
 from c360ml.tracking.exports import verify_if_exported
+from c360ml.tracking.refusals import without_echo
 from c360ml.tracking.schemas import CustomerCounts, Segments, told
 
 
+@without_echo
 class SegmentsModel(PythonModel):
     """RFM scores, KMeans clusters and value tiers of one run, read from JSON."""
 

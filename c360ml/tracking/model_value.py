@@ -14,11 +14,14 @@ from c360ml.customer_value import GammaGamma
 from c360ml.customer_value.fitting import Models, read_purchase_model
 from c360ml.customer_value.lifetime_value import add_value
 from c360ml.tracking.exports import verify_if_exported
+from c360ml.tracking.refusals import without_echo
 from c360ml.tracking.schemas import PurchaseHistory, Value, finite, told
 
 _SCHEMA = pa.schema([(name, pa.float64()) for name in PurchaseHistory.model_fields])
+_ANSWERED = [name for name in Value.model_fields if name != "error"]
 
 
+@without_echo
 class ValueModel(PythonModel):
     """The models of purchases and spend of one run, read from JSON."""
 
@@ -37,17 +40,26 @@ class ValueModel(PythonModel):
         self._terms = {name: content[name] for name in terms}
 
     def predict(self, model_input: list[PurchaseHistory]) -> list[Value]:  # type: ignore[override]  # MLflow reads the hints
-        """Value each history."""
-        return [self._one(history) for history in model_input]
+        """Value histories, all at once; one that cannot be read gets an `error`, and the others their values."""
+        try:
+            return self._values(model_input)
+        except Exception:
+            return [self._one(history) for history in model_input]
 
     def _one(self, history: PurchaseHistory) -> Value:
         try:
-            table = pa.Table.from_pylist([history.model_dump(include=set(_SCHEMA.names))], schema=_SCHEMA)
-            valued = add_value(self._models.purchases, self._models.expected_spend(table), table, **self._terms)
-            row = valued.to_pylist()[0]
-            return Value(**{name: finite(row[name]) for name in Value.model_fields if name != "error"})
+            return self._values([history])[0]
         except Exception as error:
             return Value(error=told(error))
+
+    def _values(self, histories: list[PurchaseHistory]) -> list[Value]:
+        rows = [history.model_dump(include=set(_SCHEMA.names)) for history in histories]
+        table = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        valued = add_value(self._models.purchases, self._models.expected_spend(table), table, **self._terms)
+        return [
+            Value(**{name: finite(number) for name, number in row.items()})
+            for row in valued.select(_ANSWERED).to_pylist()
+        ]
 
 
 set_model(ValueModel())

@@ -63,7 +63,9 @@ class RecordPair(Taken):
 
 
 class PairStep(BaseModel):
-    """What one comparison adds to the match weight (log2)."""
+    """What one comparison adds to the match weight (log2); answers of a batch share it, so it does not change."""
+
+    model_config = ConfigDict(frozen=True)
 
     step: str
     level: str

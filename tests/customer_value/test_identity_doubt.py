@@ -55,7 +55,7 @@ def test_scores_are_the_slopes_of_the_likelihood(bgnbd, mbgnbd, paretonbd, gamma
 def test_a_shift_is_close_to_a_refit(saved, bgnbd, gamma_gamma, calibration):
     """One Newton step for changed histories comes near the parameters that a refit finds."""
     gone, come = calibration.iloc[:120], calibration.iloc[200:320]
-    shift, spend = saved.shifts(gone, come.assign(draw=0), 1)
+    shift, spend = saved.shifts(gone, come, [np.arange(len(come))])
     changed = pandas.concat([calibration.iloc[120:], come])
     refit = type(bgnbd)().fit(changed)
     moved = {name: np.log(refit.params_[name] / bgnbd.params_[name]) for name in bgnbd.params_}
@@ -171,9 +171,10 @@ def test_draws_of_whole_customers(lake):
 
 def test_set_histories_are_those_of_plain_purchases(lake):
     """The worth of a set of records is that of the history its purchases make when summed in one call."""
-    from c360ml.customer_value.doubtful_histories import doubtful_histories
+    from c360ml.customer_value.doubtful_histories import doubtful_histories, doubtful_sets
 
-    with doubtful_histories(lake, 50, "net") as found:
+    with doubtful_sets(lake, 50) as drawn:
+        found = doubtful_histories(lake, drawn, "net")
         number = found.history["customer_id"].to_pylist()[3]
         records = "select record_id from doubtful_sets join doubtful_records using (record) where set_number = $n"
         sales = lake.sql(
@@ -190,7 +191,7 @@ def test_set_histories_are_those_of_plain_purchases(lake):
 
 def test_sets_are_those_of_plain_python(lake):
     """The set that a customer is in a draw holds the records that plain Python finds, each set under one number."""
-    from c360ml.customer_value.doubtful_histories import doubtful_histories
+    from c360ml.customer_value.doubtful_histories import doubtful_sets
 
     parts, of_master = {}, {}
     for draw, record, part in lake.rows("select draw, record_id, part from silver.doubtful_partitions where draw < 5"):
@@ -203,7 +204,7 @@ def test_sets_are_those_of_plain_python(lake):
         key: frozenset(parts[key[1], min(set(held), key=lambda part, held=held: (-held.count(part), part))])
         for key, held in of_master.items()
     }
-    with doubtful_histories(lake, 50, "net") as found:
+    with doubtful_sets(lake, 50) as found:
         members = {}
         for number, record in lake.rows(
             "select set_number, record_id from doubtful_sets join doubtful_records using (record)"

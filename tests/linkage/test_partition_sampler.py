@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c360ml.linkage import partition_sampler
 from c360ml.linkage.doubtful_units import DoubtfulUnits
 from c360ml.linkage.merge_rules import PairRule
 from c360ml.linkage.partition_sampler import draw_large, draw_small, partitions_of
@@ -152,3 +153,15 @@ def test_reviewed_records_move_as_one():
         3, np.array([0, 1]), np.array([1, 2]), np.array([-3.0, 2.0]), np.array([True, False]), np.array([0, 0, 2])
     )
     assert units.unit.tolist() == [0, 0, 2]
+
+
+def test_threads_do_not_matter(monkeypatch):
+    """Chains that run side by side give what they give one after the other, and use up as many random numbers."""
+    weights = np.array([symmetric(9, seed) for seed in range(5)])
+    answers = []
+    for threads, least in ((1, 1), (3, 1), (2, 10_000_000)):
+        monkeypatch.setattr(partition_sampler, "_THREADS", threads)
+        monkeypatch.setattr(partition_sampler, "_LEAST_CELLS", least)
+        random = np.random.default_rng(7)
+        answers.append((draw_large(weights, 6, random).tolist(), random.random()))
+    assert answers[0] == answers[1] == answers[2]

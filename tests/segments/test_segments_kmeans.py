@@ -289,3 +289,17 @@ def test_errors_of_use(table):
             ask()
     with pytest.raises(ModelError, match="must be a KMeansSegmenter"):
         KMeansSegmenter.from_dict({"model": "RfmScorer", "format": 1})
+
+
+def test_silhouettes_are_those_of_scikit_learn():
+    """Silhouettes under several labellings at once are those that scikit-learn works out for each alone."""
+    from sklearn.metrics import silhouette_samples
+
+    from c360ml.segments.kmeans_choice import silhouettes
+
+    random = np.random.default_rng(3)
+    points = random.normal(size=(700, 3))
+    labellings = [random.integers(0, k, 700) for k in (2, 5)]
+    labellings[1][0] = 5  # a cluster of one
+    for labels, found in zip(labellings, silhouettes(points, labellings), strict=True):
+        assert silhouette_samples(points, labels) == pytest.approx(found, abs=1e-9)

@@ -7,7 +7,7 @@ from segments_tables import fill
 
 from c360ml import tables
 from c360ml.lakehouse import Lakehouse
-from c360ml.segments.preferences import PREFERENCES_SQL
+from c360ml.segments.preferences import preferences_sql
 
 
 def bought(master, product, day="2024-03-01", amount=9.0):
@@ -39,7 +39,7 @@ def preferences(tmp_path):
         with Lakehouse(tmp_path) as lake:
             fill(lake, tables.INTERACTIONS, interactions)
             fill(lake, tables.OBSERVATION, [{"observation_end": "2024-12-31"}])
-            return {row[0]: row[1:] for row in lake.rows(PREFERENCES_SQL)}
+            return {row[0]: row[1:] for row in lake.rows(preferences_sql())}
 
     return ask
 
@@ -92,3 +92,30 @@ def test_order_of_rows_is_no_matter(preferences):
     drawn.shuffle(rows)
 
     assert first == preferences(rows)
+
+
+def test_counting_who_was_touched_is_enough(tmp_path):
+    """New purchases of some customers, which change how names are spelled, give what counting everybody gives."""
+    random.seed(5)
+    names = ["Audi A4", "AUDI A4", "audi a4", "BMW X5", "bmw X5", "Land Rover Evoque", "LAND ROVER EVOQUE"]
+    days = [f"2024-0{month}-01" for month in range(1, 7)]
+
+    def some(customers, number):
+        bought_some = [
+            bought(random.choice(customers), random.choice(names), random.choice(days)) for _ in range(number)
+        ]
+        return bought_some + [seen(random.choice(customers), "WEB", random.choice(days)) for _ in range(number)]
+
+    with Lakehouse(tmp_path) as lake:
+        fill(lake, tables.OBSERVATION, [{"observation_end": "2024-12-31"}])
+        rows = some("abcdefgh", 24)
+        for _ in range(6):
+            fill(lake, tables.INTERACTIONS, rows)
+            before = lake.sql(preferences_sql()).to_arrow_table().to_pylist()
+            fill(lake, tables.CUSTOMER_SEGMENTS, before)
+            touched = random.sample("abcdefghij", 3)
+            rows = rows + some(touched, 6)
+            fill(lake, tables.INTERACTIONS, rows)
+            lake.rows("create or replace temp table touched as select unnest($names) as master_id", {"names": touched})
+            expected = sorted(lake.rows(preferences_sql()))
+            assert expected == sorted(lake.rows(preferences_sql("touched")))

@@ -565,3 +565,23 @@ def test_no_row_is_lost_whatever_it_holds(tmp_path, customers, sales):
     )
     for table in (tables.CUSTOMERS, tables.SALES):
         assert 0 == lake.one(f"select count(*) - count(distinct source_key) from {table.path}")
+
+
+def test_fields_whose_names_differ_in_case_are_told_apart(tmp_path):
+    """Two fields of one row whose names differ in case only are two fields, and so are those of a path."""
+    columns = {"source_key": "ID", "surname": "$.who.name", "given_name": "id", "city": 'a "b"'}
+    rows = '{"ID": "A", "id": "b", "who": {"name": "Lee"}, "a \\"b\\"": "Rome"}\n{"id": "c"}\n'
+    _, lake = run(tmp_path, ("web", "customers", "a.ndjson", rows, {"columns": columns}))
+    assert [("A", "Lee", "b", "Rome")] == lake.rows(
+        "select source_key, surname, given_name, city from bronze.customers"
+    )
+    assert [(2, "key_missing")] == reasons(lake)
+
+
+def test_only_rows_of_one_key_repeat_each_other(tmp_path):
+    """Only rows with one source and one key repeat each other, however many keys there are."""
+    rows = "user_id,name\n" + "".join(f"{number % 30_000},Ann {number}\n" for number in range(40_000))
+    summary, lake = run(tmp_path, ("web", "digital_customers", "a.csv", rows))
+    assert {"web:duplicate_key": 10_000} == summary["rejected_by_reason"]
+    kept = lake.rows("select count(*), min(row_number), max(row_number) from bronze.customers")
+    assert [(30_000, 10_001, 40_000)] == kept
