@@ -27,8 +27,9 @@ from c360ml.pipeline.append import add_files
 from c360ml.standardize.records import ROLES
 from c360ml.synthetic import write_world
 
-# Time and number of a run, when a file was copied, and Delta versions of input tables: two runs never share them.
+# Time and number of a run, when a file was copied, and Delta versions: two runs never share them.
 OF_THE_RUN = {"loaded_at", "run_id", "happened_at", "valid_from", "retired_at", "modified_ns", "state"}
+OF_THE_RUN |= {"activity_before", "activity_version"}
 MODELS = ("models/linkage.json", "models/customer_value.json", "models/segments.json")
 ZORA = {"given_name": "Zora", "surname": "Quillfeather", "email": "zora@quillfeather.org", "phone": "415 555 2671"}
 APPEND = "import sys; from c360ml.pipeline import append_files; append_files(sys.argv[1])"

@@ -29,19 +29,20 @@ from c360ml.pipeline import run_pipeline
 from c360ml.pipeline.run import Watcher
 
 folder, at, append = sys.argv[1:]
-write = Lakehouse.write
 
-def dying_write(lake, table, query, parameters=None):
-    if table.path == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return write(lake, table, query, parameters)
+def dying(write):
+    def written(lake, table, *args, **kwargs):
+        if table.path == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(lake, table, *args, **kwargs)
+    return written
 
 class DyingWatcher(Watcher):
     def starts(self, step):
         if step.name == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-Lakehouse.write = dying_write
+Lakehouse.write, Lakehouse.amend = dying(Lakehouse.write), dying(Lakehouse.amend)
 run_pipeline(folder, watcher=DyingWatcher(), append=append == "append")
 """
 
