@@ -8,6 +8,7 @@ from what generated worlds of a million records needed. Seconds, memory and disk
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -120,9 +121,9 @@ def plan_run(folder: str | Path) -> Plan:
         pairs_by_rule=pairs_by_rule,
         pairs=pairs,
         steps=tuple(StepCost(name, round(_grown(cost, counts), 1)) for name, cost in costs["steps"].items()),
-        memory_gb=round(_grown(costs["memory_gb"], counts), 2),
+        memory_gb=_rounded_up(_grown(costs["memory_gb"], counts)),
         machine_memory_gb=round(_machine_memory_gb(), 1),
-        disk_gb=round(_grown(costs["disk_gb"], counts), 2),
+        disk_gb=_rounded_up(_grown(costs["disk_gb"], counts)),
         free_disk_gb=round(shutil.disk_usage(folder).free / 1e9, 1),
         basis=f"{basis}; times as measured on {costs['measured_on']}",
     )
@@ -168,6 +169,10 @@ def _grown_rules(rules: Iterable[Mapping[str, Any]], growth: float) -> dict[str,
 def _grown(cost: Mapping[str, Any], counts: Mapping[str, int]) -> float:
     """Cost of a count in millions: `at_least + per_million * millions ** exponent`."""
     return float(cost["at_least"] + cost["per_million"] * (counts[cost["of"]] / 1e6) ** cost["exponent"])
+
+
+def _rounded_up(gigabytes: float) -> float:
+    return math.ceil(100 * gigabytes) / 100
 
 
 def _machine_memory_gb() -> float:

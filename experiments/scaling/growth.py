@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 
 SIZES = (50e6, 500e6, 5e9)
 CORES = 2
@@ -18,25 +19,21 @@ BYTES_PER_PAIR = 24
 
 @dataclass(frozen=True)
 class Growth:
-    """`per_million * millions ** exponent` of a count."""
+    """`at_least + per_million * millions ** exponent` of a count."""
 
     of: str
     per_million: float
     exponent: float
+    at_least: float = 0.0
 
     def at(self, count: float) -> float:
         """Cost at a count."""
-        return self.per_million * (count / 1e6) ** self.exponent
+        return self.at_least + self.per_million * (count / 1e6) ** self.exponent
 
     def to_dict(self) -> dict[str, object]:
         """As `c360ml plan` reads it."""
         plain = asdict(self)
-        return {
-            **plain,
-            "per_million": round(self.per_million, 4),
-            "exponent": round(self.exponent, 3),
-            "at_least": 0.0,
-        }
+        return {name: number if isinstance(number, str) else round(number, 4) for name, number in plain.items()}
 
 
 def fit_growth(of: str, points: list[tuple[float, float]]) -> Growth:
@@ -46,6 +43,15 @@ def fit_growth(of: str, points: list[tuple[float, float]]) -> Growth:
     exponent = max(float(np.polyfit(np.log(counts / 1e6), np.log(costs), 1)[0]), 0.0)
     level = float(np.exp(np.mean(np.log(costs) - exponent * np.log(counts / 1e6))))
     return Growth(of, level, exponent)
+
+
+def fit_fixed(of: str, points: list[tuple[float, float]]) -> Growth:
+    """Fit a fixed and a linear cost through (count, cost), neither below 0, by least squares of relative errors."""
+    counts, costs = np.array(points, dtype=float).T
+    costs = np.maximum(costs, 1e-3)
+    shares = np.column_stack([np.ones(len(counts)), counts / 1e6]) / costs[:, None]
+    (fixed, linear), _ = nnls(shares, np.ones(len(counts)))
+    return Growth(of, float(linear), 1.0, float(fixed))
 
 
 def projection(grown: dict[str, Growth]) -> str:

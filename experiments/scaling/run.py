@@ -14,9 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from growth import Growth, fit_growth, projection
+from growth import Growth, fit_fixed, fit_growth, projection
 
 HERE = Path(__file__).parent
 COSTS = HERE.parents[1] / "c360ml" / "pipeline" / "step_costs.json"
@@ -83,8 +84,8 @@ def main() -> None:
         print(json.dumps(runs[-1]), flush=True)
     show(runs)
     if len(runs) > 1:
-        grown = growths(runs)
-        show_growth(grown)
+        grown = growths(runs, fit_fixed)
+        show_growth(growths(runs, fit_growth), grown)
         if arguments.write_costs:
             COSTS.write_text(json.dumps(costs(grown, runs), indent=1) + "\n", "utf-8")
 
@@ -109,23 +110,23 @@ def show(runs: list[dict]) -> None:
         print(f"| {title} | " + " | ".join(f"{run[name]:{form}}" for run in runs) + " |")
 
 
-def growths(runs: list[dict]) -> dict[str, Growth]:
-    """How pairs, memory, disk and the seconds of each step grow."""
-    found = {
-        name: fit_growth("records", [(run["records"], run[name]) for run in runs])
-        for name in ("pairs", "memory_gb", "disk_gb")
-    }
+def growths(runs: list[dict], fit: Callable[[str, list[tuple[float, float]]], Growth]) -> dict[str, Growth]:
+    """How pairs, memory, disk and the seconds of each step grow; pairs always by a power."""
+    found = {"pairs": fit_growth("records", [(run["records"], run["pairs"]) for run in runs])}
+    for name in ("memory_gb", "disk_gb"):
+        found[name] = fit("records", [(run["records"], run[name]) for run in runs])
     for step in runs[0]["steps"]:
         of = PER_STEP.get(step, "records")
-        found[step] = fit_growth(of, [(run[of], run["steps"][step]) for run in runs])
+        found[step] = fit(of, [(run[of], run["steps"][step]) for run in runs])
     return found
 
 
-def show_growth(grown: dict[str, Growth]) -> None:
-    print("\n| | grows with | per million | exponent |\n|---|---|---|---|")
-    for name, growth in grown.items():
-        print(f"| {name} | {growth.of} | {growth.per_million:,.2f} | {growth.exponent:.2f} |")
-    print("\n" + projection(grown))
+def show_growth(powers: dict[str, Growth], fixed: dict[str, Growth]) -> None:
+    print("\n| | grows with | exponent | fixed | per million more |\n|---|---|---|---|---|")
+    for name, growth in fixed.items():
+        costs = f"{growth.at_least:.2f} | {growth.per_million:,.2f}"
+        print(f"| {name} | {growth.of} | {powers[name].exponent:.2f} | {costs} |")
+    print("\n" + projection(fixed))
 
 
 def costs(grown: dict[str, Growth], runs: list[dict]) -> dict[str, object]:
