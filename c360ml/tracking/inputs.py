@@ -10,6 +10,9 @@ from c360ml import tables
 from c360ml.tables import Table
 
 if TYPE_CHECKING:
+    from mlflow.data.dataset_source import DatasetSource
+    from mlflow.data.meta_dataset import MetaDataset
+
     from c360ml.lakehouse import Lakehouse
     from c360ml.pipeline import RunResult
 
@@ -33,13 +36,11 @@ def log_inputs(lake: Lakehouse, result: RunResult, child: str) -> None:
     """
     import mlflow
     from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
 
     for table in READ_BY[child]:
         version = lake.version(table)
         source = DeltaDatasetSource(path=str(lake.path(table)), delta_table_version=version)
-        digest = f"{result.digest[:20]}-v{version}"
-        dataset = MetaDataset(source, name=table.path, digest=digest)  # type: ignore[abstract]  # it is not, when it runs
+        dataset = _dataset(source, table.path, f"{result.digest[:20]}-v{version}")
         mlflow.log_input(dataset, context="training", tags={"delta_version": str(version)})
 
 
@@ -47,13 +48,18 @@ def log_labels(result: RunResult) -> None:
     """Log the label files that the run was judged by, each by the hash of its content."""
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
-    from mlflow.data.meta_dataset import MetaDataset
 
     for file in _labels(result):
-        digest = _sha256(result.folder / file)[:32]
         source = CodeDatasetSource(tags={"mlflow.source.name": file})
-        dataset = MetaDataset(source, name=Path(file).stem, digest=digest)  # type: ignore[abstract]  # see above
+        dataset = _dataset(source, Path(file).stem, _sha256(result.folder / file)[:32])
         mlflow.log_input(dataset, context="evaluation")
+
+
+def _dataset(source: DatasetSource, name: str, digest: str) -> MetaDataset:
+    """Describe data by where it is and its digest alone."""
+    from mlflow.data.meta_dataset import MetaDataset
+
+    return MetaDataset(source, name=name, digest=digest)  # type: ignore[abstract]  # it is not, when it runs
 
 
 def _labels(result: RunResult) -> list[str]:

@@ -55,12 +55,19 @@ def _python(name: str) -> Path:
 
 def load_completejourney(scratch: Path) -> pd.DataFrame | str:
     """Take Complete Journey from its package, in an environment of its own; or the reason why not."""
-    file = scratch / "completejourney.csv"
-    (scratch / "job.json").write_text(json.dumps({"transactions": str(file)}))
+    return _written_by("completejourney", "write_completejourney.py", {}, scratch)
+
+
+def load_rda(file: Path, scratch: Path) -> pd.DataFrame | str:
+    """Take customers and days from an R data file, in an environment of its own; or the reason why not."""
+    return _written_by("rdata", "write_rda.py", {"rda": str(file.resolve())}, scratch)
+
+
+def _written_by(environment: str, script: str, job: dict[str, str], scratch: Path) -> pd.DataFrame | str:
+    file = scratch / f"{environment}.csv"
+    (scratch / "job.json").write_text(json.dumps(job | {"transactions": str(file)}))
     try:
-        run_script(
-            _python("completejourney"), HERE / "peers" / "write_completejourney.py", scratch / "job.json", TIMEOUT
-        )
+        run_script(_python(environment), HERE / "peers" / script, scratch / "job.json", TIMEOUT)
     except NotRunError as error:
         return str(error)
     return pd.read_csv(file, parse_dates=["day"])

@@ -1,6 +1,10 @@
 """Models beside the published numbers; holdout errors beside lifetimes, clvkit and the naive forecast.
 
 python experiments/value_accuracy/run.py [--online-retail ../shared/data/transactions/online_retail_2009_2010.parquet]
+    [--grocery groceryElog.rda] [--apparel apparelTrans.rda]
+
+The last two are files of R packages under the GPL, so they are not part of this project: `data/groceryElog.rda` of
+github.com/mplatzer/BTYDplus and `data/apparelTrans.rda` of github.com/bachmannpatrick/CLVTools.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from holdouts import load_completejourney, measure_file
+from holdouts import load_completejourney, load_rda, measure_file
 
 from c360ml import BgNbd, GammaGamma, purchase_history
 
@@ -95,6 +99,8 @@ def main() -> None:
         type=Path,
         default=Path("../shared/data/transactions/online_retail_2009_2010.parquet"),
     )
+    parser.add_argument("--grocery", type=Path)
+    parser.add_argument("--apparel", type=Path)
     arguments = parser.parse_args()
     sample = cdnow("CDNOW_sample.txt")
     show_parameters(sample)
@@ -113,11 +119,18 @@ def main() -> None:
         )
         files["Online Retail 2009-2010"] = (lines[lines["amount"] >= 0], "2010-09-01", "2010-12-09")
     with tempfile.TemporaryDirectory(prefix="c360ml-accuracy-") as folder:
-        baskets = load_completejourney(Path(folder))
-        if isinstance(baskets, str):
-            print(f"Complete Journey was left out: {baskets}")
-        else:
-            files["Complete Journey"] = (baskets, "2017-09-01", "2017-12-31")
+        loaded = {"Complete Journey": (load_completejourney(Path(folder)), "2017-09-01", "2017-12-31")}
+        for name, file, start, end in (
+            ("Grocery", arguments.grocery, "2007-01-01", "2007-12-30"),
+            ("Apparel", arguments.apparel, "2007-01-01", "2010-12-20"),
+        ):
+            if file:
+                loaded[name] = (load_rda(file, Path(folder)), start, end)
+        for name, (rows, start, end) in loaded.items():
+            if isinstance(rows, str):
+                print(f"{name} was left out: {rows}")
+            else:
+                files[name] = (rows, start, end)
         show_holdouts(files, Path(folder))
 
 
