@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 QUESTIONS = "online_questions.json"
 RECORDS_PER_PERSON = 2.1
 FLIP = (
@@ -177,6 +179,7 @@ def splink(folder: Path) -> dict[str, Any]:
     """One standardized record between all: registered, compared, read."""
     import duckdb
     import pyarrow as pa
+    from splink_peer import trained
 
     from c360ml import tables
     from c360ml.lakehouse import Lakehouse
@@ -189,7 +192,9 @@ def splink(folder: Path) -> dict[str, Any]:
     con = duckdb.connect()
     con.register("given", records)
     con.execute(f"create table records as select record_id, {', '.join(names)} from given").fetchall()
-    known, linker, api = trained(con)
+    known, linker, api = trained(con, random_pairs=1e6)
+    for column in ("given_name", "surname", "postcode"):
+        linker.table_management.compute_tf_table(column)
     standardizer, content = RecordStandardizer("US"), asked_of(folder)
     new = [standardizer.standardize(record) for record in content["known"][:30] + content["new"][:30]]
     schema = pa.schema([("record_id", pa.string()), *((name, pa.string()) for name in names)])
@@ -201,44 +206,6 @@ def splink(folder: Path) -> dict[str, Any]:
         linker.inference.predict_between(known, one, warning_mode="never").as_record_list()
         spent.append(1e3 * (time.perf_counter() - began))
     return {"all": timed(spent[5:]), "asked": len(spent) - 5}
-
-
-def trained(con: Any) -> tuple[Any, Any, Any]:
-    """Splink over the table `records`."""
-    import splink.comparison_library as cl
-    from splink import DuckDBAPI, Linker, SettingsCreator, block_on
-
-    settings = SettingsCreator(
-        link_type="dedupe_only",
-        unique_id_column_name="record_id",
-        comparisons=[
-            cl.JaroWinklerAtThresholds("given_name", [0.9, 0.8]).configure(term_frequency_adjustments=True),
-            cl.JaroWinklerAtThresholds("surname", [0.92, 0.85]).configure(term_frequency_adjustments=True),
-            cl.ExactMatch("email"),
-            cl.ExactMatch("phone"),
-            cl.LevenshteinAtThresholds("date_of_birth", [1, 2]),
-            cl.ExactMatch("postcode").configure(term_frequency_adjustments=True),
-        ],
-        blocking_rules_to_generate_predictions=[
-            block_on("email"),
-            block_on("phone"),
-            block_on("given_name", "surname", "postcode"),
-            block_on("given_name", "surname", "city"),
-            block_on("date_of_birth", "surname"),
-            block_on("street", "street_number", "given_name"),
-        ],
-        retain_matching_columns=False,
-    )
-    api = DuckDBAPI(con)
-    known = api.register("records")
-    linker = Linker(known, settings, log_level=None)
-    linker.training.estimate_probability_two_random_records_match([block_on("email", "given_name")], recall=0.5)
-    linker.training.estimate_u_using_random_sampling(max_pairs=1e6, seed=1)
-    linker.training.estimate_parameters_using_expectation_maximisation(block_on("email"))
-    linker.training.estimate_parameters_using_expectation_maximisation(block_on("given_name", "surname"))
-    for column in ("given_name", "surname", "postcode"):
-        linker.table_management.compute_tf_table(column)
-    return known, linker, api
 
 
 # ---------------------------------------------------------------------- readers and a writer
