@@ -96,7 +96,8 @@ def _land_files(lake: Lakehouse, config: Config, found: list[LandedFile], write:
         units = [(part, *unit) for part, (_, _, alike) in enumerate(parts) for unit in _units(alike)]
         with lake.scratch("landing_units", _UNITS, _columns_of(units, ("part", "unit", "file", "shift"))):
             lake.say(f"writing {sum(file.rows for file in found):,} rows of {len(found):,} files")
-            _write(lake, config, _landing_sql(parts), write)
+            with lake.joins_as_written():
+                _write(lake, config, _landing_sql(parts), write)
 
 
 def _by_source(found: list[LandedFile]) -> list[tuple[Source, list[LandedFile]]]:
