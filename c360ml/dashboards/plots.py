@@ -93,7 +93,7 @@ def plot_calibration(backtest: Backtest) -> Any:
 def plot_value_distribution(customers: Any, *, value: str = "projected_value", bins_per_decade: int = 4) -> Any:
     """Show how value is spread over customers, on a log scale; values of 0 or less are left out.
 
-    The first bar holds all below a thousandth of the median: those who are almost surely gone are worth next to nothing.
+    The first bar holds all below a thousandth of the median: who is almost surely gone is worth next to nothing.
 
     Args:
         customers: table of `value_transactions` or `gold.customer_value`.
