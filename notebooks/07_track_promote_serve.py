@@ -115,7 +115,7 @@ alt.Chart(both).mark_point(filled=True, size=80).encode(
 # ## Drift
 #
 # Is the world still the one that the champion was made in? Sources, value frequencies, kinds of pairs, purchases and
-# segments of the last run against the champion's; the answer is fine, source changed, or retrain.
+# segments of the last run against the champion's; the answer is fine, source changed, retrain, or not compared.
 
 # %%
 c360ml("drift", "--project", "company")
