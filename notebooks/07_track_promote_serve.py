@@ -103,11 +103,12 @@ registered()
 runs = mlflow.search_runs(search_all_experiments=True)
 parents = runs[runs["tags.mlflow.parentRunId"].isna()].sort_values("start_time")
 shown = [name for name in measured.index if name.endswith("_f1")]
-both = parents[["tags.mlflow.runName", *shown]].melt("tags.mlflow.runName", var_name="measure", value_name="F1")
+parents = parents.rename(columns={"tags.mlflow.runName": "run"})
+both = parents[["run", *shown]].melt("run", var_name="measure", value_name="F1")
 alt.Chart(both).mark_point(filled=True, size=80).encode(
     x=alt.X("F1", scale=alt.Scale(zero=False)),
     y=alt.Y("measure", title=None),
-    color=alt.Color("tags.mlflow.runName:N", title="run"),
+    color="run:N",
 ).properties(title="Latent classes, then two classes", width=380)
 
 # %% [markdown]

@@ -37,7 +37,7 @@ def drift(project: Annotated[Path, typer.Option(help="Project folder, after a ru
 
 def _lines(found: Drift) -> list[str]:
     if found.champion_run_id is None:
-        return ["There is no champion's run to compare with yet."]
+        return [found.why_not]
     head = f"Run {found.run_id} against the champion's run {found.champion_run_id}: [bold]{found.verdict}[/]"
     return [head, *(f"  {reason}" for reason in found.reasons)]
 
@@ -49,7 +49,8 @@ def _table(found: Drift) -> Table:
     for name in ("value", "limit"):
         table.add_column(name, justify="right")
     table.add_column("")
-    for shift in sorted(found.shifts, key=lambda each: (-each.value / each.limit, each.quantity))[:_SHOWN]:
+    for shift in sorted(found.shifts, key=lambda each: (-each.times_limit, each.quantity))[:_SHOWN]:
         moved = f"moved: {shift.kind}" if shift.moved else ""
-        table.add_row(shift.quantity, shift.statistic, f"{shift.value:.3f}", f"{shift.limit:.3f}", moved)
+        limit = "-" if shift.limit is None else f"{shift.limit:.3f}"
+        table.add_row(shift.quantity, shift.statistic, f"{shift.value:.3f}", limit, moved)
     return table

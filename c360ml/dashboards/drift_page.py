@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ def drift_section(drift: Drift) -> Section:
     """
     question = "Has the world moved away from the champion?"
     if drift.champion_run_id is None:
-        return Section("drift", question, "There is no champion's run to compare with yet: this is the first.")
+        return Section("drift", question, drift.why_not)
     moved = sum(shift.moved for shift in drift.shifts)
     answer = (
         f"Verdict: {drift.verdict}. {plural(moved, 'quantity', 'quantities')} of {count(len(drift.shifts))} moved"
@@ -66,18 +65,14 @@ def write_drift_page(drift: Drift, folder: Path) -> Path:
 
 
 def _by_size(drift: Drift) -> list[Shift]:
-    return sorted(drift.shifts, key=lambda shift: (-_of_limit(shift), shift.quantity))
-
-
-def _of_limit(shift: Shift) -> float:
-    return shift.value / shift.limit if math.isfinite(shift.limit) else 0.0
+    return sorted(drift.shifts, key=lambda shift: (-shift.times_limit, shift.quantity))
 
 
 def _chart(drift: Drift) -> Chart:
     rows = [
         {
             "quantity": shift.quantity,
-            "size": max(_of_limit(shift), 0.0),
+            "size": max(shift.times_limit, 0.0),
             "moved": _MOVED.values[not shift.moved],
         }
         for shift in _by_size(drift)[:_MOST_BARS]
@@ -104,5 +99,7 @@ def _table(drift: Drift) -> DataTable:
         ("quantity", "now", "a move means", "statistic", "value", "limit"),
         rows,
         texts=frozenset({1, 2, 3}),
-        note="PSI: population stability index, 0.1 is moderate, 0.25 large; limits rise where samples are small.",
+        note="PSI: population stability index, 0.1 is moderate, 0.25 large; limits rise where samples are small or come"
+        " in clumps. Without a limit: learnt anew in each run, so that what moves it by chance is not known; it decides"
+        " nothing.",
     )

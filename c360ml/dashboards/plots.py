@@ -93,6 +93,8 @@ def plot_calibration(backtest: Backtest) -> Any:
 def plot_value_distribution(customers: Any, *, value: str = "projected_value", bins_per_decade: int = 4) -> Any:
     """Show how value is spread over customers, on a log scale; values of 0 or less are left out.
 
+    The first bar holds all below a thousandth of the median: those who are almost surely gone are worth next to nothing.
+
     Args:
         customers: table of `value_transactions` or `gold.customer_value`.
         value: column to show.
@@ -106,6 +108,7 @@ def plot_value_distribution(customers: Any, *, value: str = "projected_value", b
     amounts = amounts[np.isfinite(amounts) & (amounts > 0)]
     if not len(amounts):
         raise DataError(f"{value} must be above 0 for some customer", got="none", hint="choose another column")
+    amounts = np.maximum(amounts, np.median(amounts) / 1000)
     place = np.floor(np.log10(amounts) * bins_per_decade).astype(np.int64)
     edges, counts = np.unique(place, return_counts=True)
     rows = [

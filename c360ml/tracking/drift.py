@@ -2,61 +2,99 @@
 
 Distributions are compared by the population stability index, sum (p - q) ln(p / q), also called Jeffreys divergence.
 From 0.1 on a shift counts as moderate, from 0.25 on as large (Siddiqi, Credit Risk Scorecards, 2006). Small samples
-move by chance: without any change the index follows chi2(cells - 1) times (1/n + 1/m) (Yurdakul, Statistical Properties
-of Population Stability Index, 2018), so a shift must also lie above the 99.9 % point of that. Indexes of comparisons
-add up where comparisons are independent given the class, so that the agreement profile of a class is one number.
+move by chance: of independent records the index follows chi2(cells - 1) times (1/n + 1/m) (Yurdakul, Statistical
+Properties of Population Stability Index, 2018). Records come in clumps, of a person, a household, a house of flats, so
+each side counts with its design effect (Rao and Scott 1981), measured on its own records, see `sampling_error`. Rates
+are compared by the logarithm of their ratio: moved is what changed by a tenth and beyond its standard errors.
 
-Rates are compared by their ratio: moved is what changed by a tenth and by more than 3.29 standard errors (99.9 %).
+Of runs over other people of the same world, one in a hundred may be called anything but fine: each quantity that
+decides is held against that level divided by their number (Bonferroni). Two runs over mostly the same people move less
+than that by chance, so that for them the limits are wide. What the linkage model says of all pairs has an error that
+one run does not show; it is told without a limit and decides nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from c360ml.customer_value.fitting import read_purchase_model
-from c360ml.tracking.drift_profile import Profile
-from c360ml.tracking.stability import chance, stability_index
+from c360ml.tracking.drift_profile import PROFILE_FORMAT, Profile
+from c360ml.tracking.drift_sample import LEARNT_SEGMENTS, LENGTHS
+from c360ml.tracking.stability import Change, Index, stability_index
 
 MODERATE_SHIFT = 0.1
 RATE_CHANGE = 0.1
-STANDARD_ERRORS = 3.29
+FALSE_ALARMS = 0.01
+"""Share of comparisons of a world with itself that may be called anything but fine."""
 LOST_SHARE = 0.5
 FINE, SOURCE_CHANGED, RETRAIN = "fine", "source changed", "retrain"
 MEANINGS = (SOURCE_CHANGED, RETRAIN, FINE)
+NO_CHAMPION = "There is no champion's run to compare with yet: this is the first."
+OTHER_FORMAT = (
+    "The champion's run was counted by another version of c360ml, without what chance moves: it cannot be compared."
+    " A champion of this version has to be promoted first: `c360ml promote`."
+)
 
 
 @dataclass(frozen=True)
 class Shift:
     """One quantity against the champion's run.
 
-    `kind` is what a move of it means: the source changed, the model should be trained anew, or just to know.
+    `kind` is what a move of it means: the source changed, the model should be trained anew, or just to know. `limit` is
+    None where it is not known what moves it by chance.
     """
 
     quantity: str
     kind: str
     statistic: str
     value: float
-    limit: float
+    limit: float | None
     words: str
 
     @property
     def moved(self) -> bool:
         """Whether it moved beyond its limit."""
-        return self.value > self.limit
+        return self.limit is not None and self.value > self.limit
+
+    @property
+    def times_limit(self) -> float:
+        """Its size by its limit; 0 without one."""
+        return self.value / self.limit if self.limit else 0.0
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A quantity before its limit is known: the least that matters, None for no limit, and what chance may do."""
+
+    quantity: str
+    kind: str
+    statistic: str
+    value: float
+    least: float | None
+    words: str
+    chance: Index | Change | None = None
+
+    def at_level(self, level: float) -> Shift:
+        limit = self.least
+        if limit is not None and self.chance is not None:
+            limit = max(limit, self.chance.by_chance(level))
+        known = limit is not None and math.isfinite(limit)
+        return Shift(self.quantity, self.kind, self.statistic, self.value, limit if known else None, self.words)
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What moved between the champion's run and this one; without a champion there is nothing to compare."""
+    """What moved between the champion's run and this one; without a champion to compare with, `why_not` says why."""
 
     profile: Profile
     champion_run_id: str | None
     shifts: tuple[Shift, ...] = ()
+    why_not: str = ""
 
     @property
     def run_id(self) -> str:
@@ -86,6 +124,7 @@ class Drift:
         return {
             "run_id": self.run_id,
             "champion_run_id": self.champion_run_id,
+            "why_not": self.why_not,
             "verdict": self.verdict,
             "reasons": list(self.reasons),
             "shifts": [{**asdict(shift), "moved": shift.moved} for shift in self.shifts],
@@ -100,8 +139,10 @@ def measure_drift(profile: Profile, champion: Profile | None) -> Drift:
         champion: the same of the champion's run; None if there is none.
     """
     if champion is None:
-        return Drift(profile, None)
-    shifts = (
+        return Drift(profile, None, why_not=NO_CHAMPION)
+    if champion.get("format") != PROFILE_FORMAT:
+        return Drift(profile, None, why_not=OTHER_FORMAT)
+    compared = (
         *_sources(profile, champion),
         *_terms(profile, champion),
         *_pairs(profile, champion),
@@ -109,7 +150,8 @@ def measure_drift(profile: Profile, champion: Profile | None) -> Drift:
         *_purchases(profile, champion),
         *_segments(profile, champion),
     )
-    return Drift(profile, champion["run_id"], shifts)
+    level = FALSE_ALARMS / sum(each.chance is not None and each.kind != FINE for each in compared)
+    return Drift(profile, champion["run_id"], tuple(each.at_level(level) for each in compared))
 
 
 # ---------------------------------------------------------------------- statistics
@@ -118,18 +160,17 @@ def _by_name(now: Mapping[str, float], then: Mapping[str, float]) -> tuple[list[
     return [now.get(name, 0) for name in names], [then.get(name, 0) for name in names]
 
 
-def _index(
-    quantity: str,
-    kind: str,
-    now: Sequence[float],
-    then: Sequence[float],
-    words: str,
-    *,
-    units: tuple[float, float] | None = None,
-) -> Shift:
-    index = stability_index(now, then, units=units)
-    limit = max(MODERATE_SHIFT, chance([index]))
-    return Shift(quantity, kind, "PSI", index.value, limit, f"{words} (PSI {index.value:.2f})")
+def _index_of(now: Mapping[str, Any], then: Mapping[str, Any]) -> Index:
+    """Compare what `count_cells` or `count_names` counted in both runs."""
+    counts = (now["counts"], then["counts"])
+    pair = _by_name(*counts) if isinstance(counts[0], dict) else counts
+    sides = ((now["effect"], now["freedom"]), (then["effect"], then["freedom"]))
+    return stability_index(*pair, clumping=sides)
+
+
+def _index(quantity: str, kind: str, index: Index, words: str) -> _Compared:
+    told = f"{words} (PSI {index.value:.2f})"
+    return _Compared(quantity, kind, "PSI", index.value, MODERATE_SHIFT, told, index)
 
 
 def _percent(part: float, whole: float) -> str:
@@ -137,222 +178,171 @@ def _percent(part: float, whole: float) -> str:
 
 
 # ---------------------------------------------------------------------- what came in
-def _sources(now: Profile, then: Profile) -> list[Shift]:
-    known = {name: source["records"] for name, source in now["sources"].items()}
-    before = {name: source["records"] for name, source in then["sources"].items()}
-    shifts = [
-        _index(
-            "records by source", SOURCE_CHANGED, *_by_name(known, before), "records come from other sources than before"
-        )
-    ]
-    for name, source in then["sources"].items():
-        if name in now["sources"]:
-            shifts += [
-                _filled(name, field, now["sources"][name], source) for field, count in source["filled"].items() if count
-            ]
-    return shifts + _rows_landed(now["rows_landed"], then["rows_landed"])
+def _sources(now: Profile, then: Profile) -> Iterator[_Compared]:
+    by_source = _index_of(now["records_by_source"], then["records_by_source"])
+    yield _index("records by source", SOURCE_CHANGED, by_source, "records come from other sources than before")
+    for name, before in then["sources"].items():
+        known = now["sources"].get(name)
+        for field, count in before["filled"].items():
+            if known and count:
+                yield _filled(name, field, known, before)
+                yield from _lengths(name, field, known, before)
+    yield from _rows_landed(now["rows_landed"], then["rows_landed"])
 
 
-def _filled(source: str, field: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Shift:
+def _filled(source: str, field: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> _Compared:
     known, before = ((side["filled"].get(field, 0), side["records"]) for side in (now, then))
-    return _index(
-        f"{field} of {source}",
-        SOURCE_CHANGED,
+    index = stability_index(
         (known[0], known[1] - known[0]),
         (before[0], before[1] - before[0]),
-        f"{field} is filled in {_percent(*known)} of the records of {source}, was {_percent(*before)}",
+        clumping=(_filled_effect(now, field), _filled_effect(then, field)),
     )
+    words = f"{field} is filled in {_percent(*known)} of the records of {source}, was {_percent(*before)}"
+    return _index(f"{field} of {source}", SOURCE_CHANGED, index, words)
 
 
-def _rows_landed(now: Mapping[str, int], then: Mapping[str, int]) -> list[Shift]:
-    """Rows that a source lost; growth is no drift."""
-    return [
-        Shift(
-            f"rows of {source}",
-            SOURCE_CHANGED,
-            "share of rows lost",
-            1 - min(now.get(source, 0) / rows, 1.0),
-            LOST_SHARE,
-            f"{source} has {now.get(source, 0):,} rows, had {rows:,}",
+def _filled_effect(side: Mapping[str, Any], field: str) -> tuple[float, float]:
+    """Design effect of a field being filled; a source may be too small to be in the sample of units."""
+    return side["shapes"].get(field, {}).get("filled_effect", 1.0), 1.0
+
+
+def _lengths(source: str, field: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> Iterator[_Compared]:
+    """Compare texts by length: an initial for a name, a number cut short."""
+    known, before = (side["shapes"].get(field, {}).get("lengths") for side in (now, then))
+    if known and before and sum(known["counts"]):
+        index = _index_of(known, before)
+        shares = [np.array(side["counts"]) / max(sum(side["counts"]), 1) for side in (known, before)]
+        most = int(np.argmax(np.abs(shares[0] - shares[1])))
+        words = (
+            f"{field} has {_length(most)} in {shares[0][most]:.1%} of the records of {source} that have one,"
+            f" was {shares[1][most]:.1%}"
         )
-        for source, rows in then.items()
-        if rows
-    ]
+        yield _index(f"length of {field} of {source}", SOURCE_CHANGED, index, words)
 
 
-def _terms(now: Profile, then: Profile) -> list[Shift]:
-    shifts = []
+def _length(cell: int) -> str:
+    """Name a cell of lengths."""
+    if cell == len(LENGTHS):
+        return f"more than {LENGTHS[-1]} characters"
+    shortest = LENGTHS[cell - 1] + 1 if cell else 1
+    if shortest == LENGTHS[cell]:
+        return "1 character" if shortest == 1 else f"{shortest} characters"
+    return f"{shortest} to {LENGTHS[cell]} characters"
+
+
+def _rows_landed(now: Mapping[str, int], then: Mapping[str, int]) -> Iterator[_Compared]:
+    """Rows that a source lost; growth is no drift."""
+    for source, rows in then.items():
+        if rows:
+            yield _Compared(
+                f"rows of {source}",
+                SOURCE_CHANGED,
+                "share of rows lost",
+                1 - min(now.get(source, 0) / rows, 1.0),
+                LOST_SHARE,
+                f"{source} has {now.get(source, 0):,} rows, had {rows:,}",
+            )
+
+
+def _terms(now: Profile, then: Profile) -> Iterator[_Compared]:
+    told = {
+        "ranks": ("frequent values of {}", "the most frequent values of {} have other shares than before"),
+        "buckets": ("values of {}", "{} holds other values than before"),
+    }
     for field, before in then["terms"].items():
-        counted = now["terms"].get(field)
-        if counted and sum(before["buckets"]):
-            units = (_households(now, counted), _households(then, before))
-            now_ranked, then_ranked = _same_length(_with_rest(counted), _with_rest(before))
-            shifts += [
-                _index(
-                    f"frequent values of {field}",
-                    SOURCE_CHANGED,
-                    now_ranked,
-                    then_ranked,
-                    f"the most frequent values of {field} have other shares than before",
-                    units=units,
-                ),
-                _index(
-                    f"values of {field}",
-                    SOURCE_CHANGED,
-                    counted["buckets"],
-                    before["buckets"],
-                    f"{field} holds other values than before",
-                    units=units,
-                ),
-            ]
-    return shifts
-
-
-def _households(side: Profile, terms: Mapping[str, list[int]]) -> float:
-    """Households whose records tell the field: those who live together share name, address and often contacts."""
-    records = sum(source["records"] for source in side["sources"].values())
-    return float(side["households"] * sum(terms["buckets"]) / records)
-
-
-def _with_rest(terms: Mapping[str, list[int]]) -> list[int]:
-    return [sum(terms["buckets"]) - sum(terms["ranks"]), *terms["ranks"]]
-
-
-def _same_length(now: list[int], then: list[int]) -> tuple[list[int], list[int]]:
-    length = max(len(now), len(then))
-    return now + [0] * (length - len(now)), then + [0] * (length - len(then))
+        known = now["terms"].get(field)
+        if known and sum(before["buckets"]["counts"]):
+            for kind, (quantity, words) in told.items():
+                index = _index_of(known[kind], before[kind])
+                yield _index(quantity.format(field), SOURCE_CHANGED, index, words.format(field))
 
 
 # ---------------------------------------------------------------------- what the linkage saw
-def _pairs(now: Profile, then: Profile) -> list[Shift]:
-    rules = [side["pairs_by_rule"] for side in (now, then)]
-    units = (now["households"], then["households"])
-    same_rules = rules[0].keys() == rules[1].keys()
-    found = [
-        _index(
-            "pairs by blocking rule",
-            SOURCE_CHANGED,
-            *_by_name(*rules),
-            "blocking rules find other shares of the pairs",
-            units=units,
-        )
-    ]
-    return [
-        *(found if same_rules else []),
-        _index(
+def _pairs(now: Profile, then: Profile) -> Iterator[_Compared]:
+    told = {
+        "pairs_by_rule": ("pairs by blocking rule", "blocking rules find other shares of the pairs"),
+        "pairs_by_class": (
             "classes of pairs",
-            RETRAIN,
-            *_by_name(now["pairs_by_class"], then["pairs_by_class"]),
             "pairs of one person, of a household and of namesakes have other shares",
-            units=units,
         ),
-        _index(
-            "customers by records",
-            RETRAIN,
-            *_by_name(now["cluster_sizes"], then["cluster_sizes"]),
-            "customers have other numbers of records",
-        ),
-    ]
+    }
+    for kind, (quantity, words) in told.items():
+        if now[kind].keys() == then[kind].keys():
+            yield _without_limit(quantity, "PSI", stability_index(*_by_name(now[kind], then[kind])).value, words)
+    sizes = _index_of(now["cluster_sizes"], then["cluster_sizes"])
+    yield _index("customers by records", RETRAIN, sizes, "customers have other numbers of records")
 
 
-def _agreement(now: Profile, then: Profile) -> list[Shift]:
-    person = [_profile_shift(kind, now, then) for kind in then["levels"] if kind in now["levels"]]
-    fields = [
-        (counts["same"], counts["other"], then["agreement"][field]["same"], then["agreement"][field]["other"])
-        for field, counts in now["agreement"].items()
-        if field in then["agreement"]
-    ]
-    units = (_linked_customers(now), _linked_customers(then))
-    found = [stability_index(each[:2], each[2:], units=units) for each in fields]
-    total = sum(index.value for index in found)
-    links = Shift(
-        "agreement of linked records",
-        RETRAIN,
-        "PSI, summed over fields",
-        total,
-        max(MODERATE_SHIFT, chance(found)),
-        f"records of one customer agree on other shares of their fields than before (PSI {total:.2f})",
-    )
-    return [*person, links]
+def _without_limit(quantity: str, statistic: str, value: float, words: str) -> _Compared:
+    return _Compared(quantity, FINE, statistic, value, None, f"{words} (PSI {value:.2f})")
 
 
-def _linked_customers(side: Profile) -> float:
-    """Customers of whom several records are known: as many as there are independent looks at how records agree."""
-    return float(sum(count for size, count in side["cluster_sizes"].items() if size != "1"))
+def _agreement(now: Profile, then: Profile) -> Iterator[_Compared]:
+    for kind in then["levels"]:
+        if kind in now["levels"]:
+            yield _agreement_profile(kind, now, then)
+    for field, before in then["agreement"].items():
+        known = now["agreement"].get(field)
+        if known and sum(known["counts"]) and sum(before["counts"]):
+            same, was = (_percent(side["counts"][1], sum(side["counts"])) for side in (known, before))
+            words = f"linked records of one customer agree on {field} in {same} of pairs, was {was}"
+            yield _index(f"agreement of {field}", RETRAIN, _index_of(known, before), words)
 
 
-def _profile_shift(kind: str, now: Profile, then: Profile) -> Shift:
-    """Agreement levels of one class of pairs: m for the class of one person, u for the others."""
+def _agreement_profile(kind: str, now: Profile, then: Profile) -> _Compared:
+    """Agreement levels of one class of pairs as the model learnt them: m for the class of one person, u for others."""
     pairs = [max(side["pairs_by_class"].get(kind, side["candidate_pairs"]), 1.0) for side in (now, then)]
     found = {}
     for comparison, levels in then["levels"][kind].items():
         shares = _by_name(now["levels"][kind].get(comparison, levels), levels)
         counts = [np.array(share) * n for share, n in zip(shares, pairs, strict=True)]
-        units = (min(pairs[0], _linked_customers(now)), min(pairs[1], _linked_customers(then)))
-        found[comparison] = stability_index(counts[0], counts[1], units=units)
-    total = sum(index.value for index in found.values())
-    most = max(found, key=lambda comparison: found[comparison].value)
-    return Shift(
-        f"agreement profile, class {kind}",
-        RETRAIN if kind == "person" else FINE,
-        "PSI, summed over comparisons",
-        total,
-        max(MODERATE_SHIFT, chance(list(found.values()))),
-        f"pairs of class {kind} agree otherwise than the champion learnt, most of all on {most} (PSI {total:.2f})",
-    )
+        found[comparison] = stability_index(counts[0], counts[1]).value
+    most = max(found, key=lambda comparison: found[comparison])
+    words = f"pairs of class {kind} agree otherwise than the champion learnt, most of all on {most}"
+    statistic = "PSI, summed over comparisons"
+    return _without_limit(f"agreement profile, class {kind}", statistic, sum(found.values()), words)
 
 
 # ---------------------------------------------------------------------- what customers do
-def _purchases(now: Profile, then: Profile) -> list[Shift]:
-    shifts = []
+def _purchases(now: Profile, then: Profile) -> Iterator[_Compared]:
     if then["purchase_model"] is not None and now["purchases"]["by_age"]:
         model = read_purchase_model(then["purchase_model"])
-        ratios = [_against_model(model, side["purchases"]["by_age"]) for side in (now, then)]
-        shifts.append(_rate("purchase rate", "repeat purchases by what the champion's model expects", *ratios))
+        ratios = [_against_model(model, side["purchases"]) for side in (now, then)]
+        yield _rate("purchase rate", "repeat purchases by what the champion's model expects", *ratios)
     spends = [side["purchases"]["spend"] for side in (now, then)]
     if all(spend["variance_log"] is not None for spend in spends):
-        shifts.append(
-            _rate("mean spend", "spend of a purchase (geometric mean)", *(_log_mean(each) for each in spends))
-        )
-    return shifts
+        yield _rate("mean spend", "spend of a purchase (geometric mean)", *(_log_mean(each) for each in spends))
 
 
-def _against_model(model: Any, by_age: list[list[float]]) -> tuple[float, float]:
+def _against_model(model: Any, purchases: Mapping[str, Any]) -> tuple[float, float]:
     """Log ratio of repeat purchases to those that a model expects of customers of that age, and its standard error."""
-    customers, ages, purchases, squares = np.array(by_age, float).T
+    customers, ages, bought, squares = np.array(purchases["by_age"], float).reshape(-1, 4).T
     expected = model.expected_purchases_new(ages)
-    total, awaited = purchases.sum(), (customers * expected).sum()
+    total, awaited = bought.sum(), (customers * expected).sum()
     if not (total and awaited):
         return 0.0, math.inf
     ratio = total / awaited
-    residuals = squares - 2 * ratio * expected * purchases + customers * (ratio * expected) ** 2
-    return float(np.log(ratio)), float(np.sqrt(residuals.sum()) / total)
+    residuals = squares - 2 * ratio * expected * bought + customers * (ratio * expected) ** 2
+    return float(np.log(ratio)), float(np.sqrt(residuals.sum() * purchases["effect"]) / total)
 
 
 def _log_mean(spend: Mapping[str, float]) -> tuple[float, float]:
-    return spend["mean_log"], float(np.sqrt(spend["variance_log"] / spend["customers"]))
+    return spend["mean_log"], float(np.sqrt(spend["variance_log"] * spend["effect"] / spend["customers"]))
 
 
-def _rate(quantity: str, words: str, now: tuple[float, float], then: tuple[float, float]) -> Shift:
-    change = now[0] - then[0]
-    noise = STANDARD_ERRORS * float(np.hypot(now[1], then[1]))
-    return Shift(
-        quantity,
-        RETRAIN,
-        "change of the logarithm",
-        abs(change),
-        max(float(np.log1p(RATE_CHANGE)), noise),
-        f"{words} changed by {np.expm1(change):+.0%}",
-    )
+def _rate(quantity: str, words: str, now: tuple[float, float], then: tuple[float, float]) -> _Compared:
+    change = Change(now[0] - then[0], math.hypot(now[1], then[1]))
+    told = f"{words} changed by {np.expm1(change.value):+.0%}"
+    least = math.log1p(RATE_CHANGE)
+    return _Compared(quantity, RETRAIN, "change of the logarithm", abs(change.value), least, told, change)
 
 
-def _segments(now: Profile, then: Profile) -> list[Shift]:
-    return [
-        _index(
-            f"customers by {kind}",
-            FINE,
-            *_by_name(now["segments"].get(kind, {}), sizes),
-            f"customers have other shares of {kind}",
-        )
-        for kind, sizes in then["segments"].items()
-    ]
+def _segments(now: Profile, then: Profile) -> Iterator[_Compared]:
+    for kind, sizes in then["segments"].items():
+        if kind in now["segments"]:
+            index = _index_of(now["segments"][kind], sizes)
+            words = f"customers have other shares of {kind}"
+            if kind in LEARNT_SEGMENTS:
+                yield _without_limit(f"customers by {kind}", "PSI", index.value, words)
+            else:
+                yield _index(f"customers by {kind}", FINE, index, words)

@@ -111,7 +111,7 @@ def _common(result: RunResult, drift: Drift) -> Iterable[Part]:
         ),
     )
     if drift.champion_run_id is None:
-        told: tuple[str, ...] = ("This is the first run: there is no champion to compare with.",)
+        told: tuple[str, ...] = (drift.why_not,)
     else:
         told = (f"Against the champion's run {drift.champion_run_id}: {drift.verdict}.", *drift.reasons)
     yield Part("Drift", told)

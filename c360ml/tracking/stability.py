@@ -7,52 +7,77 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.stats import chi2, norm
 
-_CONFIDENCE = 0.999
 _SMOOTHING = 0.5
+INDEPENDENT = (1.0, math.inf)
+"""Design effect and freedom of counts of independent records."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """A population stability index; without any change it is `noise` times chi2 with so many degrees of freedom."""
+    """A population stability index.
+
+    In cells that hold few it runs ahead of the sum of (p - q)^2 / mean(p, q), to which it comes close elsewhere. That
+    sum is the one that is chi2 by chance, with that freedom and scaled to that mean.
+    """
 
     value: float
-    noise: float
-    freedom: int
+    chi_square: float
+    mean: float
+    freedom: float
+
+    def by_chance(self, level: float) -> float:
+        """Give what it stays below without any change, but for a share `level` of comparisons."""
+        if not math.isfinite(self.mean):
+            return math.inf
+        ahead = self.value / self.chi_square if self.chi_square else 1.0
+        return float(ahead * self.mean / self.freedom * chi2.isf(level, self.freedom))
 
 
-def stability_index(now: Sequence[float], then: Sequence[float], *, units: tuple[float, float] | None = None) -> Index:
+@dataclass(frozen=True)
+class Change:
+    """A change of a mean, and its standard error."""
+
+    value: float
+    standard_error: float
+
+    def by_chance(self, level: float) -> float:
+        """Give what its size stays below without any change, but for a share `level` of comparisons."""
+        return float(self.standard_error * norm.isf(level / 2))
+
+
+def stability_index(
+    now: Sequence[float],
+    then: Sequence[float],
+    *,
+    clumping: tuple[tuple[float, float], tuple[float, float]] = (INDEPENDENT, INDEPENDENT),
+) -> Index:
     """Compare two counted distributions over the same cells.
 
     Args:
         now: counts of this run.
         then: counts of the champion's run.
-        units: how many independent units the counts come from, of this run and of the champion's: pairs and records of
-            one person move together. Without it each count is one.
+        clumping: mean design effect and freedom of the counts of this run and of the champion's, see `sampling_error`.
 
-    >>> stability_index([500, 500], [500, 500])
-    Index(value=0.0, noise=0.002, freedom=1)
+    >>> found = stability_index([500, 500], [500, 500])
+    >>> found, round(found.by_chance(0.001), 4)
+    (Index(value=0.0, chi_square=0.0, mean=0.002, freedom=1.0), 0.0217)
     """
     new, old = np.asarray(now, float), np.asarray(then, float)
-    n, m = new.sum(), old.sum()
-    freedom = max(len(new) - 1, 1)
+    n, m = float(new.sum()), float(old.sum())
+    used = new + old > 0
+    freedom = max(int(used.sum()) - 1, 1)
     if not (n and m):
-        return Index(0.0, math.inf, freedom)
+        return Index(0.0, 0.0, math.inf, float(freedom))
     p, q = (new + _SMOOTHING) / (n + _SMOOTHING * len(new)), (old + _SMOOTHING) / (m + _SMOOTHING * len(old))
-    noise = sum(1 / max(count, 1.0) for count in units or (n, m))
-    return Index(float(((p - q) * np.log(p / q)).sum()), float(noise), freedom)
-
-
-def chance(indexes: Sequence[Index]) -> float:
-    """Give what a sum of indexes stays below by chance, as one chi2 with its mean and variance (Satterthwaite 1946).
-
-    >>> round(chance([stability_index([500, 500], [500, 500])]), 4)
-    0.0217
-    """
-    measured = [index for index in indexes if math.isfinite(index.noise)]
-    if not measured:
-        return math.inf
-    mean = sum(index.noise * index.freedom for index in measured)
-    squares = sum(index.noise**2 * index.freedom for index in measured)
-    return float(squares / mean * chi2.ppf(_CONFIDENCE, mean**2 / squares))
+    means = [effect * freedom / count for (effect, _), count in zip(clumping, (n, m), strict=True)]
+    shares = new[used] / n, old[used] / m
+    # Exact where both sides clump alike, never too small where they do not: norms of a sum of matrices.
+    spread = sum(mean / math.sqrt(min(own, freedom)) for mean, (_, own) in zip(means, clumping, strict=True))
+    return Index(
+        float(((p - q) * np.log(p / q)).sum()),
+        float((2 * (shares[0] - shares[1]) ** 2 / (shares[0] + shares[1])).sum()),
+        sum(means),
+        (sum(means) / spread) ** 2 if spread else float(freedom),
+    )
