@@ -18,7 +18,6 @@ from c360ml.lakehouse import Lakehouse, rows_of
 from c360ml.tables import CUSTOMER_ACTIVITY, TOUCHED_CUSTOMERS, Table
 
 RULES = "rules"
-_MOST_CHANGED = 1 / 3
 _BATCHES_KEPT = 10
 """Of so many appends it is known whom they touched: who asks has asked after each of them, but for killed runs."""
 
@@ -134,7 +133,7 @@ def changed_keys(
 
 
 def write_changes(lake: Lakehouse, table: Table, query: str) -> int:
-    """Make a table hold what a query answers, writing only what changed; all rows where a third of them did.
+    """Make a table hold what a query answers, writing only what changed.
 
     Returns:
         How many rows are new, other or gone.
@@ -147,24 +146,24 @@ def write_changes(lake: Lakehouse, table: Table, query: str) -> int:
     """
     if lake.version(table) is None:
         return lake.write(table, query)
-    key = ", ".join(f'"{name}"' for name in table.key)
+    key, compared = (", ".join(f'"{name}"' for name in names) for names in (table.key, table.columns))
     columns = ", ".join(f'"{name}"::{column.type} as "{name}"' for name, column in table.columns.items())
-    compared = ", ".join(f'"{name}"' for name in table.columns)
-    digest = f"select {key}, hash({compared}) as digest from"
-    standing = lake.open(table)
     with lake.scratch(
         "changed_rows",
         f"""
-        select {key} from ({digest} (select {columns} from ({query}))) now full join ({digest} {standing}) before
-        using ({key}) where now.digest is distinct from before.digest
+        select {compared}, digest_now, digest_before
+        from (select *, hash({compared}) as digest_now from (select {columns} from ({query}))) as now
+        full join (select {key}, hash({compared}) as digest_before from {lake.open(table)}) as before using ({key})
+        where digest_now is distinct from digest_before
         """,
     ) as changed_rows:
-        changed = lake.one(f"select count(*) from {changed_rows}")
-        if changed > _MOST_CHANGED * lake.one(f"select count(*) from {standing}"):
-            lake.write(table, query)
-        elif changed:
-            lake.amend(table, f"from ({query}) semi join {changed_rows} using ({key})", lost=changed_rows)
-    return int(changed)
+        changed = int(lake.one(f"select count(*) from {changed_rows}"))
+        if changed:
+            gone = f"select {key} from {changed_rows} where digest_before is not null"
+            with lake.scratch("lost_rows", gone) as lost_rows:
+                now = f"select {compared} from {changed_rows} where digest_now is not null"
+                lake.amend(table, now, lost=lost_rows)
+    return changed
 
 
 def note_touched(lake: Lakehouse, customers: str, *, before: int | None) -> None:

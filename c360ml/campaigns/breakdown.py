@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from c360ml import tables
 from c360ml.campaigns.uplift import pooled_uplift, uplift_interval
+from c360ml.lakehouse import day_of
 
 if TYPE_CHECKING:
     from c360ml.lakehouse import Lakehouse
@@ -30,13 +31,13 @@ _SUMS = """
         count(*) filter (where is_treated and not is_contaminated and has_bought) as comparable_converted
 """
 # Thirds of the campaign's audience that had bought before the send; equal spends are in one third.
-_CUSTOMERS = """
+_CUSTOMERS = f"""
     with before as (
         select campaign_customers.campaign_id, campaign_customers.master_id,
             sum(coalesce(amount, 0)::decimal(38, 4)) as spent
         from campaign_customers
         join gold.interactions on interactions.master_id = campaign_customers.master_id
-            and interaction_type = 'PURCHASE' and occurred_at::date < sent_on
+            and interaction_type = 'PURCHASE' and {day_of("occurred_at")} < sent_on
         group by all
     ),
     ranked as (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from c360ml.lakehouse import day_of
+
 # One row a campaign and customer, whatever the number of records and sends: the first send counts.
 # Groups: a customer who was both sent and held out was sent it, but tells nothing of uplift.
 TOUCHES = """
@@ -40,15 +42,15 @@ TOUCHES = """
 
 # Every purchase and refund of a touched customer that falls into the window of a touch. Amounts are
 # decimals: sums of them do not depend on the order of adding, as those of doubles do.
-SPENDING = """
+SPENDING = f"""
     with purchases as (
         select
             interaction_id,
             master_id,
-            occurred_at::date as bought_on,
+            {day_of("occurred_at")} as bought_on,
             coalesce(amount, 0)::decimal(38, 4) as amount
         from gold.interactions
-        where interaction_type = 'PURCHASE' and occurred_at::date <= $last_day
+        where interaction_type = 'PURCHASE' and {day_of("occurred_at")} <= $last_day
     )
     select
         purchases.*,
@@ -101,7 +103,7 @@ CREDITS = """
 """
 
 # One row a campaign and customer, with all that they did.
-CUSTOMERS = """
+CUSTOMERS = f"""
     with responses as (
         select
             touches.campaign_id,
@@ -112,7 +114,7 @@ CUSTOMERS = """
         join touches
             on touches.campaign_id = interactions.campaign_id
             and touches.master_id = interactions.master_id
-            and occurred_at::date between sent_on and $last_day
+            and {day_of("occurred_at")} between sent_on and $last_day
         where interaction_type = 'EMAIL' and is_treated
         group by all
     ),

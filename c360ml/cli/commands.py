@@ -109,17 +109,20 @@ def show_run(work: Callable[[Watcher, Publish], RunResult]) -> RunResult | None:
 
 def _publish(lake: Lakehouse, result: RunResult, say: Any) -> str:
     from c360ml.dashboards import write_run_report
-    from c360ml.serving.scorer import export_champion, register_scorer
-    from c360ml.tracking import drift_of_run, log_run
+    from c360ml.serving.scorer import export_champion, index_in_the_making, register_scorer
 
-    say("comparing with the champion's run")
-    drift = drift_of_run(lake, result)
-    say("writing report.html")
-    report = write_run_report(lake, result, drift=drift)
-    say("logging to MLflow")
-    tracked = log_run(lake, result, report=report, drift=drift)
-    say("registering the scorer")
-    register_scorer(lake, result, tracked)
+    with index_in_the_making(lake) as index:
+        # MLflow is loaded while the index is built, for it takes seconds.
+        from c360ml.tracking import drift_of_run, log_run
+
+        say("comparing with the champion's run")
+        drift = drift_of_run(lake, result)
+        say("writing report.html")
+        report = write_run_report(lake, result, drift=drift)
+        say("logging to MLflow")
+        tracked = log_run(lake, result, report=report, drift=drift)
+        say("building the online index")
+        register_scorer(lake, result, tracked, index=index)
     export_champion(lake)
     return str(tracked.tracking_uri)
 

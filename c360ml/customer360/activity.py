@@ -15,6 +15,8 @@ Interactions after the end of observation are left out. Amounts are summed as de
 point numbers would depend on the order in which threads deliver them.
 """
 
+from c360ml.lakehouse import day_of
+
 ENGAGEMENT_HALF_LIFE_DAYS = 90
 DIGITAL_KINDS = ("WEB", "APP", "EMAIL", "SOCIAL")
 DAYS_PER_YEAR = 365.25
@@ -32,9 +34,9 @@ def _points(kind: str) -> str:
 
 _FACTS = f"""
     with observed as (
-        select interactions.*, occurred_at::date as day
+        select interactions.*, {day_of("occurred_at")} as day
         from (from gold.interactions {{asked}}) as interactions, gold.observation
-        where master_id is not null and occurred_at::date <= observation_end
+        where master_id is not null and {day_of("occurred_at")} <= observation_end
     ),
     owners as (select record_id, master_id from silver.identities {{asked}}),
     customers as (

@@ -18,7 +18,7 @@ from c360ml.config import Config
 from c360ml.customer360.activity import AS_OF, activity_sql, facts_sql
 from c360ml.customer360.collect import READS, RULES_DIGEST, WRITES, collect_interactions, interaction_counts
 from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
-from c360ml.lakehouse import Lakehouse
+from c360ml.lakehouse import Lakehouse, day_of
 from c360ml.table_changes import (
     changed_keys,
     known_inputs,
@@ -56,13 +56,14 @@ def append_interactions(lake: Lakehouse, config: Config) -> dict[str, Any]:
         if changed or known:
             with lake.scratch("old_ids", "select channel, interaction_id from old_interactions"):
                 lake.amend(tables.INTERACTIONS, "from new_interactions", lost="old_ids" if known else None)
-        _observe(lake, config)
+        _observe(lake, config, ended)
         if _observation_end(lake) < ended:
             return collect_interactions(lake, config)
         lake.say("counting what touched customers did")
-        with lake.scratch("touched_customers", _TOUCHED_CUSTOMERS, {"ended": ended}):
+        aged = _observation_end(lake) > ended
+        with lake.scratch("touched_customers", *((_TOUCHED_OR_PASSED, {"ended": ended}) if aged else (_TOUCHED,))):
             touched = lake.one("select count(*) from touched_customers")
-            _write_activity(lake, aged=_observation_end(lake) > ended, touched=touched)
+            _write_activity(lake, aged=aged, touched=touched)
     note_inputs(lake, tables.ACTIVITY_INPUTS, rules=RULES_DIGEST, read=read, wrote=WRITES)
     return interaction_counts(lake) | {"touched_customers": touched}
 
@@ -72,9 +73,14 @@ def _observation_end(lake: Lakehouse) -> date:
     return day
 
 
-def _observe(lake: Lakehouse, config: Config) -> None:
-    """Write gold.observation if it is not what it was: whoever reads it then knows that nothing changed."""
-    with lake.scratch("observed_now", OBSERVATION_SQL, {"observation_end": config.project.observation_end}):
+def _observe(lake: Lakehouse, config: Config, ended: date) -> None:
+    """Write gold.observation if it is not what it was: whoever reads it then knows that nothing changed.
+
+    Where its end is set and stays, and nothing of its first day went, only new interactions may have begun it earlier.
+    """
+    end = config.project.observation_end
+    known = end == ended and not lake.one(_FIRST_DAY_LOST)
+    with lake.scratch("observed_now", _OBSERVED_EARLIER if known else OBSERVATION_SQL, {"observation_end": end}):
         if lake.one("select count(*) from (from observed_now except from gold.observation)"):
             lake.write(tables.OBSERVATION, "from observed_now")
 
@@ -117,9 +123,12 @@ def _changed_interactions(lake: Lakehouse, versions: Mapping[str, int]) -> Itera
             _WITH_OWNERS.format(key="service_id", table=tables.SERVICES.name, changed=changed(tables.SERVICES)),
         )
         keep("changed_events", _CHANGED_EVENTS.format(changed=changed(tables.DIGITAL_EVENTS)))
-        keep("new_interactions", interactions_sql(changed=True))
+        keep("new_interactions", f"select {_COLUMNS} from ({interactions_sql(changed=True)})")
         keep("changed_ids", _CHANGED_IDS)
         keep("old_interactions", _OLD_INTERACTIONS)
+        keep("same_events", _SAME_EVENTS)
+        for name in ("new_interactions", "old_interactions"):
+            lake.rows(f"delete from {name} where channel = 'DIGITAL' and interaction_id in (from same_events)")
         keep("touched_owners", _TOUCHED_OWNERS.format(lost=identities[0]))
         yield
 
@@ -149,9 +158,28 @@ _CHANGED_IDS = """
     union all
     select 'DIGITAL', event_id from changed_events
 """
-_OLD_INTERACTIONS = """
-    select channel, interaction_id, master_id
-    from gold.interactions semi join changed_ids using (channel, interaction_id)
+_COLUMNS = ", ".join(f'"{name}"::{column.type} as "{name}"' for name, column in tables.INTERACTIONS.columns.items())
+_OLD_INTERACTIONS = f"select {_COLUMNS} from gold.interactions semi join changed_ids using (channel, interaction_id)"
+# Most events of a changed e-mail address stay with their customer. Of a purchase more is counted than its interaction
+# tells, so that one that changed in anything counts as changed.
+_SAME_EVENTS = """
+    select interaction_id
+    from (
+        select * from new_interactions where channel = 'DIGITAL'
+        intersect
+        select * from old_interactions where channel = 'DIGITAL'
+    )
+"""
+_FIRST_DAY_LOST = f"""
+    select count(*) from old_interactions, gold.observation where {day_of("occurred_at")} <= observation_start
+"""
+_OBSERVED_EARLIER = f"""
+    with earliest as (
+        select min({day_of("occurred_at")}) as day
+        from new_interactions
+        where {day_of("occurred_at")} <= $observation_end
+    )
+    select least(observation_start, day) as observation_start, observation_end from gold.observation, earliest
 """
 _TOUCHED_OWNERS = """
     select master_id from silver.identities semi join changed_owners using (record_id)
@@ -160,16 +188,20 @@ _TOUCHED_OWNERS = """
     union
     select master_id from silver.identities semi join changed_records using (record_id)
 """
-_TOUCHED_CUSTOMERS = """
+_TOUCHED = """
     select master_id from touched_owners
     union
     select master_id from old_interactions where master_id is not null
     union
     select master_id from new_interactions where master_id is not null
+"""
+_TOUCHED_OR_PASSED = f"""
+    {_TOUCHED}
     union
     select master_id
     from gold.interactions, gold.observation
-    where master_id is not null and occurred_at::date > $ended and occurred_at::date <= observation_end
+    where master_id is not null
+        and {day_of("occurred_at")} > $ended and {day_of("occurred_at")} <= observation_end
 """
 _FACTS_THAT_STAND = f"""
     select * exclude ({", ".join(AS_OF)}) from gold.customer_activity anti join touched_customers using (master_id)

@@ -9,7 +9,7 @@ from c360ml import tables
 from c360ml.config import Config
 from c360ml.customer360.activity import activity_sql, facts_sql
 from c360ml.customer360.interactions import OBSERVATION_SQL, interactions_sql
-from c360ml.lakehouse import Lakehouse
+from c360ml.lakehouse import Lakehouse, day_of
 from c360ml.table_changes import digest_of, note_inputs, versions_of
 
 READS = (tables.IDENTITIES, tables.RECORDS, tables.PURCHASES, tables.SERVICES, tables.DIGITAL_EVENTS)
@@ -65,7 +65,7 @@ def interaction_counts(lake: Lakehouse) -> dict[str, Any]:
         "observation_start",
         "observation_end",
     )
-    values = lake.rows("""
+    values = lake.rows(f"""
         select
             count(*),
             count(*) filter (where channel = 'DEALER'),
@@ -76,7 +76,7 @@ def interaction_counts(lake: Lakehouse) -> dict[str, Any]:
             count(*) filter (where channel = 'DIGITAL' and master_id is null),
             count(*) filter (where channel = 'DIGITAL' and master_id is not null
                 and (record_id is null or record_id not in (select record_id from silver.identities))),
-            count(*) filter (where occurred_at::date > (select observation_end from gold.observation)),
+            count(*) filter (where {day_of("occurred_at")} > (select observation_end from gold.observation)),
             (select count(*) from gold.customer_activity where last_activity_on is not null),
             (select observation_start::varchar from gold.observation),
             (select observation_end::varchar from gold.observation)

@@ -10,6 +10,8 @@ from c360ml import tables
 from c360ml.lakehouse import Lakehouse
 from c360ml.tables import Table
 
+TOLD_CUSTOMERS = "told_customers"
+"""Temporary table: master_id of the customers of events that are not told yet."""
 MEASURES = ("purchases", "historical_value", "customer_value", "rfm_segment", "value_tier")
 
 
@@ -18,15 +20,16 @@ def record_impact(lake: Lakehouse, profile: str) -> int:
 
     Args:
         lake: the lakehouse, before gold.customer_360 is written.
-        profile: the query of gold.customer_360 as it will be.
+        profile: the query of gold.customer_360 as it will be, at least for the customers in `told_customers`.
     """
     written = lake.version(tables.CUSTOMER_360)
     version = 0 if written is None else written + 1
     with lake.scratch("untold_events", _untold(lake, version)):
         events = int(lake.one("select count(*) from untold_events"))
         with (
-            lake.scratch("customers_before", _measures(lake, tables.CUSTOMER_360, "customers")),
-            lake.scratch("customers_after", _of_untold(f"({profile})") if events else _NOBODY),
+            lake.scratch(TOLD_CUSTOMERS, _TOLD),
+            lake.scratch("customers_before", _measures(lake, tables.CUSTOMER_360)),
+            lake.scratch("customers_after", _of_told(f"({profile})") if events else _NOBODY),
         ):
             lake.append(tables.IDENTITY_IMPACT, _IMPACT, {"version": version}, replacing=f"table_version >= {version}")
     return events
@@ -39,16 +42,15 @@ _NOBODY = f"""
 """
 
 
-def _of_untold(customers: str) -> str:
-    return f"""
-        select {_COLUMNS}
-        from {customers}
-        where master_id in (select unnest([master_id, other_master_id]) from untold_events)
-    """
+_TOLD = "select distinct unnest([master_id, other_master_id]) as master_id from untold_events"
 
 
-def _measures(lake: Lakehouse, table: Table, name: str) -> str:
-    return _NOBODY if lake.version(table) is None else _of_untold(f"{lake.open(table)} as {name}")
+def _measures(lake: Lakehouse, table: Table) -> str:
+    return _NOBODY if lake.version(table) is None else _of_told(lake.open(table))
+
+
+def _of_told(customers: str) -> str:
+    return f"select {_COLUMNS} from {customers} semi join {TOLD_CUSTOMERS} using (master_id)"
 
 
 def _untold(lake: Lakehouse, version: int) -> str:

@@ -6,6 +6,8 @@ to the customer who uses its e-mail address. If several customers share a person
 one with most records using it, then the one whose record using it changed last, then the least master_id.
 """
 
+from c360ml.lakehouse import day_of, moment_of
+
 _INTERACTIONS = """
     with email_users as (
         select
@@ -31,7 +33,7 @@ _INTERACTIONS = """
             'PURCHASE' as interaction_type,
             'DEALER' as channel,
             product as event_type,
-            purchased_on::timestamptz as occurred_at,
+            {purchased_at} as occurred_at,
             amount,
             campaign_id
         from (from silver.purchases {purchases}) as purchases
@@ -45,7 +47,7 @@ _INTERACTIONS = """
             coalesce(service_type, 'SERVICE') as interaction_type,
             'SERVICE' as channel,
             service_type as event_type,
-            serviced_on::timestamptz as occurred_at,
+            {serviced_at} as occurred_at,
             amount,
             null as campaign_id
         from (from silver.services {services}) as services
@@ -93,12 +95,13 @@ def interactions_sql(*, changed: bool = False) -> str:
         "events": "semi join changed_events using (event_id)",
         "emails": _EMAILS_OF_CHANGED,
     }
-    return _INTERACTIONS.format(**(only if changed else dict.fromkeys(only, "")))
+    times = {"purchased_at": moment_of("purchased_on"), "serviced_at": moment_of("serviced_on")}
+    return _INTERACTIONS.format(**(only if changed else dict.fromkeys(only, "")), **times)
 
 
-OBSERVATION_SQL = """
+OBSERVATION_SQL = f"""
     with days as (
-        select occurred_at::date as day from gold.interactions
+        select {day_of("occurred_at")} as day from gold.interactions
     ),
     seen as (
         select

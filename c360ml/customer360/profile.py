@@ -8,7 +8,7 @@ from typing import Any
 from c360ml import tables
 from c360ml.config import Config
 from c360ml.customer360.activity import DAYS_PER_YEAR
-from c360ml.customer360.identity_impact import record_impact
+from c360ml.customer360.identity_impact import TOLD_CUSTOMERS, record_impact
 from c360ml.lakehouse import Lakehouse
 from c360ml.table_changes import write_changes
 from c360ml.tables import Table
@@ -37,7 +37,7 @@ def append_profiles(lake: Lakehouse, config: Config) -> dict[str, Any]:
 
 
 def _profile(lake: Lakehouse, write: Callable[[Lakehouse, Table, str], int]) -> dict[str, Any]:
-    changes = record_impact(lake, PROFILE_SQL)
+    changes = record_impact(lake, profiles_sql(TOLD_CUSTOMERS))
     lake.say("writing one row per customer")
     write(lake, tables.CUSTOMER_360, PROFILE_SQL)
     write(lake, tables.HOUSEHOLDS, HOUSEHOLDS_SQL)
@@ -59,14 +59,14 @@ def _activity_columns() -> str:
     return ",\n        ".join(lines)
 
 
-PROFILE_SQL = f"""
+_PROFILES = f"""
     with customers as (
         select
             golden.*,
             date_diff(
                 'day', least(golden.first_seen_at::date, activity.first_activity_on), observation_end
             ) as days
-        from silver.golden_records as golden
+        from (from silver.golden_records {{asked}}) as golden
         left join gold.customer_activity as activity using (master_id), gold.observation
     )
     select
@@ -109,6 +109,21 @@ PROFILE_SQL = f"""
     left join gold.customer_value as customer_values on customer_values.customer_id = master_id
     left join gold.customer_segments as segments using (master_id)
 """
+
+
+def profiles_sql(customers: str | None = None) -> str:
+    """Give SQL of gold.customer_360.
+
+    Args:
+        customers: name of a table of `master_id`; without it all customers.
+
+    >>> "semi join asked" in profiles_sql("asked")
+    True
+    """
+    return _PROFILES.format(asked=f"semi join {customers} using (master_id)" if customers else "")
+
+
+PROFILE_SQL = profiles_sql()
 
 HOUSEHOLDS_SQL = """
     select

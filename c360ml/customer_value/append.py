@@ -103,7 +103,7 @@ def _history(lake: Lakehouse, purchases: str, refunds: Refunds) -> pa.Table:
         lake.con,
         lake.sql(purchases),
         customer="customer_id",
-        date="occurred_at",
+        date="occurred_on",
         amount="amount",
         observation_end=lake.one("select observation_end from gold.observation"),
     )

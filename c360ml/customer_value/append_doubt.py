@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from c360ml import tables
 from c360ml.customer_value.doubt import doubt_values, write_doubt, write_no_doubt
 from c360ml.customer_value.identity_bias import BIAS_FILE
+from c360ml.customer_value.shared_doubt import doubted_records
 from c360ml.customer_value.step import MODEL_FILE
 from c360ml.lakehouse import LakehousePart
 from c360ml.table_changes import (
@@ -33,31 +34,6 @@ MOST_TOUCHED = 1 / 3
 """Where a larger share of the customers is touched, the intervals of all of them are worked out."""
 _READS = (tables.CUSTOMER_ACTIVITY, tables.OBSERVATION, tables.DOUBTFUL_PARTITIONS)
 _WROTE = (tables.VALUE_AT_STAKE, tables.VALUE_UNCERTAINTY)
-_REDRAWN = """
-    with start as (
-        select record_id from silver.identities semi join ({touched}) using (master_id)
-        union
-        select record_id from ({redrawn})
-    )
-    select distinct record_id from silver.doubtful_partitions semi join start using (record_id)
-"""
-_PARTS_SPREAD = """
-    insert into doubted_records
-    with parts as (
-        select distinct draw, part from silver.doubtful_partitions semi join doubted_records using (record_id)
-    )
-    select distinct record_id
-    from silver.doubtful_partitions semi join parts using (draw, part)
-    anti join doubted_records using (record_id)
-"""
-_CUSTOMERS_SPREAD = """
-    insert into doubted_records
-    with owners as (select distinct master_id from silver.identities semi join doubted_records using (record_id))
-    select record_id
-    from silver.identities semi join owners using (master_id)
-    semi join (select distinct record_id from silver.doubtful_partitions) using (record_id)
-    anti join doubted_records using (record_id)
-"""
 _CUSTOMERS = """
     select master_id from ({touched})
     union
@@ -66,7 +42,7 @@ _CUSTOMERS = """
 _STAKES = """
     select record_id as record_id_l from doubted_records
     union
-    select record_id from ({redrawn})
+    select record_id from redrawn_records
 """
 _COUNTS = """
     select count(*), count(*) filter (where identity_share > 0), count(*) filter (where identity_share > 0.5),
@@ -100,22 +76,18 @@ def append_value_doubt(lake: Lakehouse, config: Config) -> dict[str, Any]:
     for table in _WROTE:
         lake.open(table)
     redrawn = changed_keys(lake, tables.DOUBTFUL_PARTITIONS, versions[tables.DOUBTFUL_PARTITIONS.path], ["part"])
-    redrawn = f"select distinct record_id from ({redrawn})"
     with (
-        lake.scratch("doubted_records", _REDRAWN.format(touched=touched, redrawn=redrawn)),
+        lake.scratch("redrawn_records", f"select distinct record_id from ({redrawn})"),
+        doubted_records(lake, touched, "redrawn_records"),
+        lake.scratch("doubted_customers", _CUSTOMERS.format(touched=touched)),
+        lake.scratch("doubted_buyers", "select master_id as customer_id from doubted_customers"),
+        lake.scratch("doubted_stakes", _STAKES),
     ):
-        while lake.one(_PARTS_SPREAD) + lake.one(_CUSTOMERS_SPREAD):
-            pass
-        with (
-            lake.scratch("doubted_customers", _CUSTOMERS.format(touched=touched)),
-            lake.scratch("doubted_buyers", "select master_id as customer_id from doubted_customers"),
-            lake.scratch("doubted_stakes", _STAKES.format(redrawn=redrawn)),
-        ):
-            again = int(lake.one("select count(*) from doubted_customers"))
-            if again > MOST_TOUCHED * lake.one("select count(*) from gold.value_uncertainty"):
-                return draw_values(lake, config)
-            if again:
-                _write_again(lake, config, last["draws"])
+        again = int(lake.one("select count(*) from doubted_customers"))
+        if again > MOST_TOUCHED * lake.one("select count(*) from gold.value_uncertainty"):
+            return draw_values(lake, config)
+        if again:
+            _write_again(lake, config, last["draws"])
     note_inputs(lake, tables.INTERVAL_INPUTS, rules=rules, read=read, wrote=_WROTE)
     return _summary(lake, last) | {"bias": {k: v for k, v in bias.items() if k != "summary"}, "valued_again": again}
 

@@ -55,12 +55,15 @@ _RECORDS_IN_DOUBT = f"""
     from named group by master_id
 """
 _WRITE = """
-    with of_records as (
+    with owners as materialized (
+        select record_id, master_id from silver.identities semi join intervals using (master_id)
+    ),
+    of_records as (
         select master_id, record_id_l, record_id_r, value_at_stake
-        from gold.value_at_stake join silver.identities on record_id = record_id_l
+        from gold.value_at_stake join owners on record_id = record_id_l
         union
         select master_id, record_id_l, record_id_r, value_at_stake
-        from gold.value_at_stake join silver.identities on record_id = record_id_r
+        from gold.value_at_stake join owners on record_id = record_id_r
     ),
     most as (
         select *, row_number() over (

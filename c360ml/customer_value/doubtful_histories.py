@@ -14,16 +14,17 @@ from c360ml.customer_value.columns import Codes
 from c360ml.customer_value.doubtful_sets import RECORDS_IN_DOUBT, DoubtfulSets, read_doubtful_sets
 from c360ml.customer_value.history import history_of
 from c360ml.customer_value.transactions import Refunds, collect_purchase_days, regroup_purchase_days
+from c360ml.lakehouse import day_of
 
 if TYPE_CHECKING:
     from c360ml.lakehouse import Lakehouse
 
 HISTORY = ("repeat_purchases", "first_to_last_purchase_weeks", "age_weeks", "mean_spend")
 
-_SALES = """
-    select record, occurred_at, amount
+_SALES = f"""
+    select record, {day_of("occurred_at")} as occurred_on, amount
     from gold.interactions join doubtful_records using (record_id)
-    where interaction_type = 'PURCHASE' and occurred_at::date <= (select observation_end from gold.observation)
+    where interaction_type = 'PURCHASE' and {day_of("occurred_at")} <= (select observation_end from gold.observation)
 """
 
 
@@ -94,7 +95,7 @@ def doubtful_histories(lake: Lakehouse, found: DoubtfulSets, refunds: Refunds) -
             lake.con,
             lake.sql("from doubtful_sales"),
             customer="record",
-            date="occurred_at",
+            date="occurred_on",
             amount="amount",
             observation_end=lake.one("select observation_end from gold.observation"),
         )

@@ -20,7 +20,7 @@ from c360ml.customer_value.saved_models import SavedModels
 from c360ml.customer_value.step import MODEL_FILE
 from c360ml.customer_value.transactions import Day, Refunds, collect_purchase_days
 from c360ml.errors import C360Error, ConfigError, DataError
-from c360ml.lakehouse import Lakehouse, as_relation, connect
+from c360ml.lakehouse import Lakehouse, as_relation, connect, day_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -67,8 +67,8 @@ _KEYS = f"""
 _SALES = """
     select simulated, occurred_on, amount from simulated_sales join simulated_keys using (customer, record)
 """
-_PROJECT_SALES = """
-    select master_id as customer, record_id as record, occurred_at::date as occurred_on, amount
+_PROJECT_SALES = f"""
+    select master_id as customer, record_id as record, {day_of("occurred_at")} as occurred_on, amount
     from gold.interactions
     where interaction_type = 'PURCHASE' and master_id is not null
       and hash(master_id) / 18446744073709551616.0 < $share

@@ -10,6 +10,7 @@ from c360ml.customer_value.transactions import collect_purchase_days
 from c360ml.customer_value.valuation import FORMAT, VALUE_COLUMNS, Terms, Valuation, value_days
 from c360ml.customer_value.value_inputs import note_valued
 from c360ml.errors import DataError
+from c360ml.lakehouse import day_of
 
 if TYPE_CHECKING:
     from c360ml.config import Config
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 MODEL_FILE = "models/customer_value.json"
 
-PURCHASES = """
-select master_id as customer_id, occurred_at, amount
+PURCHASES = f"""
+select master_id as customer_id, {day_of("occurred_at")} as occurred_on, amount
 from gold.interactions
 where interaction_type = 'PURCHASE' and master_id is not null
 """
@@ -35,7 +36,7 @@ def value_customers(lake: Lakehouse, config: Config) -> dict[str, Any]:
             lake.con,
             lake.sql(PURCHASES),
             customer="customer_id",
-            date="occurred_at",
+            date="occurred_on",
             amount="amount",
             observation_end=observation_end,
         )

@@ -6,12 +6,14 @@ the Vega libraries that the page carries. The page asks no other computer for an
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from html import escape
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from string import Template
@@ -175,8 +177,8 @@ class Page:
         default="Made by c360ml. Counts and sums only: no name, e-mail, phone or address is in this file."
     )
 
-    def html(self) -> str:
-        """Write the page, Vega libraries included."""
+    def html(self, kept: Path | None = None) -> str:
+        """Write the page, Vega libraries included, which are kept in the folder `kept` if one is given."""
         return Template((_HERE / "page.html").read_text("utf-8")).substitute(
             title=escape(self.title),
             subtitle=escape(self.subtitle),
@@ -185,24 +187,51 @@ class Page:
             contents="\n".join(_entry(number, section) for number, section in enumerate(self.sections, 1)),
             sections="\n".join(section.html(number) for number, section in enumerate(self.sections, 1)),
             footer=escape(self.footer),
-            bundle=vega_bundle(),
+            bundle=vega_bundle(kept),
             glue=(_HERE / "charts.js").read_text("utf-8"),
         )
 
-    def write(self, path: Path) -> Path:
-        """Write the page to a file, whole or not at all."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(self.html(), "utf-8")
-        return partial.replace(path)
+    def write(self, path: Path, *, kept: Path | None = None) -> Path:
+        """Write the page to a file, whole or not at all.
+
+        Args:
+            path: the file.
+            kept: folder that keeps the Vega libraries for the next page; without it they are made for each program.
+        """
+        return _write(path, self.html(kept))
+
+
+def _write(path: Path, text: str) -> Path:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(text, "utf-8")
+    return partial.replace(path)
 
 
 @cache
-def vega_bundle() -> str:
-    """Give Vega, Vega-Lite and vega-embed as one script, which takes vl-convert about two seconds."""
+def vega_bundle(kept: Path | None = None) -> str:
+    """Give Vega, Vega-Lite and vega-embed as one script, which takes vl-convert about two seconds.
+
+    Args:
+        kept: folder that keeps it, by the version of vl-convert and a digest of itself.
+    """
     import vl_convert
 
+    for file in sorted(kept.glob(_script_name("*"))) if kept is not None else []:
+        script = file.read_text("utf-8")
+        if file.name == _script_name(_digest(script)):
+            return script
     bundle: str = vl_convert.javascript_bundle(_EMBED)
+    if kept is not None:
+        _write(kept / _script_name(_digest(bundle)), bundle)
     return bundle
+
+
+def _script_name(digest: str) -> str:
+    return f"vega-{version('vl-convert-python')}-{digest}.js"
+
+
+def _digest(script: str) -> str:
+    return hashlib.blake2b(script.encode(), digest_size=8).hexdigest()
 
 
 def _card(half: bool) -> str:

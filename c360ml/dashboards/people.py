@@ -12,40 +12,45 @@ from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_TOTALS = """
-    select count(*) as records, count(distinct master_id) as customers, count(distinct household_id) as households
-    from silver.identities
-"""
+# Golden records count a customer's records and list the sources already.
+_CUSTOMERS = "silver.golden_records"
+_LINKED = """(
+    select any_value(household_id) as household_id, count(*) as records from silver.identities group by master_id
+)"""
 _RECORDS_PER_CUSTOMER = """
     with sizes as (
-        select least(count(*), $most) as size from silver.identities group by master_id
+        select least(records, $most) as size, count(*) as customers, sum(records)::bigint as records
+        from {customers} group by 1
     )
-    select case when size = $most then size || '+' else size::varchar end as size, count(*) as customers
-    from sizes group by sizes.size order by sizes.size
+    select case when size = $most then size || '+' else size::varchar end as size, customers, records
+    from sizes order by sizes.size
 """
 _PEOPLE_PER_HOUSEHOLD = """
     with sizes as (
-        select least(count(distinct master_id), $most) as size from silver.identities group by household_id
+        select least(count(*), $most) as size from {customers} group by household_id
     )
     select case when size = $most then size || '+' else size::varchar end as size, count(*) as households
     from sizes group by sizes.size order by sizes.size
 """
 _OVERLAP = """
     with known as (
-        select distinct master_id, source from silver.identities join silver.records using (record_id)
+        select sources, count(*) as customers from silver.golden_records group by sources
+    ),
+    of_source as (
+        select unnest(sources) as source, sources, customers from known
+    ),
+    of_both as (
+        select source, unnest(sources) as also, customers from of_source
     )
-    select a.source as source, b.source as also, count(*) as customers
-    from known a join known b using (master_id)
-    group by all order by all
+    select source, also, sum(customers)::bigint as customers from of_both group by all order by all
 """
-_COVERAGE = """
-    select 'name' as field, 1 as place, avg((given_name is not null and surname is not null)::int) as share from {table}
-    union all select 'e-mail', 2, avg((email is not null)::int) from {table}
-    union all select 'phone', 3, avg((phone is not null)::int) from {table}
-    union all select 'address', 4, avg((street is not null and postcode is not null)::int) from {table}
-    union all select 'date of birth', 5, avg((date_of_birth is not null)::int) from {table}
-    order by place
-"""
+_COVERED = {
+    "name": "given_name is not null and surname is not null",
+    "e-mail": "email is not null",
+    "phone": "phone is not null",
+    "address": "street is not null and postcode is not null",
+    "date of birth": "date_of_birth is not null",
+}
 _BEHAVIOUR = """
     select behaviour_segment as segment, count(*) as customers from gold.customer_segments
     group by all order by customers desc, segment
@@ -57,12 +62,19 @@ def people_section(con: DuckDBPyConnection, *, project: bool = True) -> Section:
     """Show customers and households.
 
     Args:
-        con: holds `silver.identities`, and for a project its other tables.
-        project: whether there are sources, golden records and segments to show too.
+        con: holds a project's tables, or `silver.identities` alone.
+        project: whether there are sources, golden records and segments to show.
     """
     one, many = ("customer", "customers") if project else ("person", "people")
     question = f"Who are the {many}?"
-    totals = ask_one(con, _TOTALS)
+    customers = _CUSTOMERS if project else _LINKED
+    people = ask(con, _RECORDS_PER_CUSTOMER.format(customers=customers), most=_MOST_RECORDS)
+    homes = ask(con, _PEOPLE_PER_HOUSEHOLD.format(customers=customers), most=_MOST_PEOPLE)
+    totals = {
+        "records": sum(row["records"] for row in people),
+        "customers": sum(row["customers"] for row in people),
+        "households": sum(row["households"] for row in homes),
+    }
     if not totals["records"]:
         return Section("people", question, "There is no customer record.")
     per_customer = measure(ratio(totals["records"], totals["customers"]), 2)
@@ -72,22 +84,20 @@ def people_section(con: DuckDBPyConnection, *, project: bool = True) -> Section:
         f" {plural(totals['households'], 'household')}: {per_customer} records per {one}, {per_household} {many}"
         " per household."
     )
-    blocks = _sizes(con, totals, one, many)
+    blocks = _sizes(people, homes, totals, one, many)
     if project:
         blocks += [*_overlap(con), *_coverage(con), *_behaviour(con)]
     return Section("people", question, answer, blocks)
 
 
-def _sizes(con: DuckDBPyConnection, totals: Row, one: str, many: str) -> list[Block]:
-    people = ask(con, _RECORDS_PER_CUSTOMER, most=_MOST_RECORDS)
-    homes = ask(con, _PEOPLE_PER_HOUSEHOLD, most=_MOST_PEOPLE)
+def _sizes(people: list[Row], homes: list[Row], totals: Row, one: str, many: str) -> list[Block]:
     alone = sum(row["customers"] for row in people if row["size"] == "1")
     single = sum(row["households"] for row in homes if row["size"] == "1")
     joined = totals["customers"] - alone
     return [
         Chart(
             f"{share(ratio(joined, totals['customers']), 0)} of {many} had more than one record",
-            columns(people, Field("size", f"records of the {one}"), Field("customers", many, ",")),
+            columns(_drawn(people), Field("size", f"records of the {one}"), Field("customers", many, ",")),
             numbers=DataTable("Records", ("records", many), [(row["size"], count(row["customers"])) for row in people]),
             half=True,
         ),
@@ -100,6 +110,10 @@ def _sizes(con: DuckDBPyConnection, totals: Row, one: str, many: str) -> list[Bl
             half=True,
         ),
     ]
+
+
+def _drawn(people: list[Row]) -> list[Row]:
+    return [{"size": row["size"], "customers": row["customers"]} for row in people]
 
 
 def _overlap(con: DuckDBPyConnection) -> list[Block]:
@@ -137,8 +151,8 @@ def _overlap(con: DuckDBPyConnection) -> list[Block]:
 
 
 def _coverage(con: DuckDBPyConnection) -> list[Block]:
-    before = {row["field"]: row["share"] for row in ask(con, _COVERAGE.format(table="silver.records"))}
-    after = {row["field"]: row["share"] for row in ask(con, _COVERAGE.format(table="silver.golden_records"))}
+    shares = ", ".join(f'avg(({condition})::int) as "{field}"' for field, condition in _COVERED.items())
+    before, after = (ask_one(con, f"select {shares} from silver.{table}") for table in ("records", "golden_records"))
     kinds = {"source records": before, "customers": after}
     rows = [
         {"field": field, "of": kind, "share": shares[field]}

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from c360ml.tracking import Drift
 
 REPORT_FILE = "report.html"
+VEGA_FOLDER = "data"
+"""Folder of the project that keeps the Vega libraries."""
 LINKAGE_FILE = "models/linkage.json"
 SEGMENTS_FILE = "models/segments.json"
 VALUE_FILE = "models/customer_value.json"
@@ -62,7 +64,7 @@ def write_run_report(lake: Lakehouse, result: RunResult, *, drift: Drift | None 
             provenance_section(lake, result),
         ),
     )
-    return page.write(result.folder / REPORT_FILE)
+    return page.write(result.folder / REPORT_FILE, kept=result.folder / VEGA_FOLDER)
 
 
 def _matches(lake: Lakehouse, result: RunResult) -> Section:

@@ -64,8 +64,11 @@ def append_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
             golden_choices(lake, config.sources, rules),
             touched_homes(lake, versions) as people,
             households(lake, people, HOME_OWNERS),
+            lake.scratch("moved_homes", _MOVED_HOMES),
+            lake.scratch("lost_customers", _LOST_CUSTOMERS),
+            lake.scratch("lost_records", _LOST_RECORDS),
         ):
-            changes = write_customers(lake, config, rules, _KEPT)
+            changes = write_customers(lake, config, rules, _AMENDED)
     write_redirects(lake)
     note_inputs(lake, tables.IDENTITY_INPUTS, rules=digest, read=read, wrote=WRITES)
     became_of_ids["kept_ids"] += untouched
@@ -87,19 +90,25 @@ def _check_touched(lake: Lakehouse) -> None:
         )
 
 
-_HOUSEHOLD = f"coalesce({HOUSEHOLD_MEMBERS}.household_id, stays.household_id) as household_id"
-_KEPT = {
-    tables.GOLDEN_RECORDS.path: f"""
-        select stays.* replace ({_HOUSEHOLD})
-        from silver.golden_records as stays
-        left join {HOUSEHOLD_MEMBERS} on {HOUSEHOLD_MEMBERS}.master_id = stays.master_id
-        anti join {TOUCHED_MASTERS} on {TOUCHED_MASTERS}.master_id = stays.master_id
-    """,
-    tables.GOLDEN_PROVENANCE.path: f"from silver.golden_provenance anti join {TOUCHED_MASTERS} using (master_id)",
-    tables.IDENTITIES.path: f"""
-        select stays.* replace ({_HOUSEHOLD})
-        from silver.identities as stays
-        left join {HOUSEHOLD_MEMBERS} on {HOUSEHOLD_MEMBERS}.master_id = stays.master_id
-        anti join {TOUCHED_RECORDS} on {TOUCHED_RECORDS}.record_id = stays.record_id
-    """,
+_MOVED_HOMES = f"""
+    select master_id, now.household_id
+    from silver.golden_records as before
+    join {HOUSEHOLD_MEMBERS} as now using (master_id)
+    anti join {TOUCHED_MASTERS} using (master_id)
+    where before.household_id <> now.household_id
+"""
+_LOST_CUSTOMERS = f"select master_id from {TOUCHED_MASTERS} union all select master_id from moved_homes"
+_LOST_RECORDS = f"""
+    select record_id from {TOUCHED_RECORDS}
+    union all
+    select record_id from silver.identities semi join moved_homes using (master_id)
+"""
+_IN_ANOTHER_HOME = """
+    select stays.* replace (moved_homes.household_id as household_id)
+    from {table} as stays join moved_homes using (master_id)
+"""
+_AMENDED = {
+    tables.GOLDEN_RECORDS.path: ("lost_customers", _IN_ANOTHER_HOME.format(table=tables.GOLDEN_RECORDS.path)),
+    tables.GOLDEN_PROVENANCE.path: (TOUCHED_MASTERS, f"from {tables.GOLDEN_PROVENANCE.path} where false"),
+    tables.IDENTITIES.path: ("lost_records", _IN_ANOTHER_HOME.format(table=tables.IDENTITIES.path)),
 }

@@ -7,7 +7,7 @@ the others are ranked as numbers, and their values are looked up when all is cho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from c360ml.config import Source
 from c360ml.identity.golden_rules import ORDERS, Survivorship
@@ -16,6 +16,8 @@ from c360ml.lakehouse import Lakehouse
 
 GOLDEN_CHOICES = "golden_choices"
 """Temporary table: per customer and rule the chosen values with their record_id, and how many competed."""
+RECORDS_AT_ONCE = 1_000_000
+"""Records, of customers with several, whose values are chosen at a time: each rule joins them once more."""
 UNKNOWN_TRUST = 0.5  # the default of Source.trust, for a source that the config no longer names
 
 
@@ -26,17 +28,29 @@ def golden_choices(lake: Lakehouse, sources: tuple[Source, ...], rules: tuple[Su
         "names": [source.name for source in sources],
         "trusts": [source.trust for source in sources],
     }
+    with ExitStack() as choices:
+        with (
+            lake.scratch("source_trust", _SOURCE_TRUST, trusts),
+            lake.scratch("golden_numbers", _NUMBERS),
+            lake.scratch("golden_customers", _CUSTOMERS),
+            lake.scratch("golden_candidates", _candidates_sql(rules)),
+        ):
+            choices.enter_context(lake.scratch(GOLDEN_CHOICES, alone_sql(rules)))
+            competing = lake.one("select count(*) from golden_candidates where customer_records > 1")
+            slices = -(-competing // RECORDS_AT_ONCE)
+            for number in range(slices):
+                _choose_among_several(lake, rules, f"customer % {slices} = {number}")
+        yield GOLDEN_CHOICES
+
+
+def _choose_among_several(lake: Lakehouse, rules: tuple[Survivorship, ...], customers: str) -> None:
     with (
-        lake.scratch("source_trust", _SOURCE_TRUST, trusts),
-        lake.scratch("golden_numbers", _NUMBERS),
-        lake.scratch("golden_customers", _CUSTOMERS),
-        lake.scratch("golden_candidates", _candidates_sql(rules)),
+        lake.scratch("golden_several", f"from golden_candidates where customer_records > 1 and {customers}"),
         lake.scratch("golden_ranks", ranks_sql(rules)),
         lake.scratch("golden_picked", picked_sql(rules)),
         lake.scratch("golden_runners_up", runners_up_sql(rules)),
-        lake.scratch(GOLDEN_CHOICES, choices_sql(rules)),
     ):
-        yield GOLDEN_CHOICES
+        lake.rows(f"insert into {GOLDEN_CHOICES} by name {choices_sql(rules)}")
 
 
 _SOURCE_TRUST = """
@@ -92,13 +106,12 @@ def ranks_sql(rules: tuple[Survivorship, ...]) -> str:
     return f"""
     with ordered as (
         select number, {_lines([*orders, *votes])}
-        from golden_candidates
-        where customer_records > 1
+        from golden_several
     )
     select
         number, customer, record_id,
         {_lines(ranked)}
-    from golden_candidates
+    from golden_several
     join ordered using (number)
     """
 
@@ -149,18 +162,34 @@ def runners_up_sql(rules: tuple[Survivorship, ...]) -> str:
     """
 
 
-def choices_sql(rules: tuple[Survivorship, ...]) -> str:
-    """SQL of the values that the rules chose for each customer.
+def alone_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL of the values of customers with one record, who have nothing to choose.
 
-    >>> "as phone_choice" in choices_sql((Survivorship("phone", "most_recent"),))
+    >>> "as phone_choice" in alone_sql((Survivorship("phone", "most_recent"),))
     True
     """
-    alone = [
+    values = [
         f"case when {rule.condition} then {_struct(rule, 'golden_candidates')} end as {rule.name}_choice, "
         f"null::varchar as {rule.name}_runner_up, "
         f"case when {rule.condition} then 1 else 0 end::bigint as {rule.name}_candidates"
         for rule in rules
     ]
+    return f"""
+    select
+        master_id, customer_records as records, quality_score, created_at as first_seen_at,
+        coalesce(updated_at, created_at) as last_seen_at, [source] as sources,
+        {_lines(values)}
+    from golden_candidates
+    where customer_records = 1
+    """
+
+
+def choices_sql(rules: tuple[Survivorship, ...]) -> str:
+    """SQL of the values that the rules chose for each customer with several records.
+
+    >>> "as phone_choice" in choices_sql((Survivorship("phone", "most_recent"),))
+    True
+    """
     chosen = [
         f"case when {rule.name}_number is not null then {_struct(rule, rule.name)} end as {rule.name}_choice, "
         f"{rule.name}_runner_up, "
@@ -168,12 +197,11 @@ def choices_sql(rules: tuple[Survivorship, ...]) -> str:
         f"else 2 + coalesce({rule.name}_between, 0) end::bigint as {rule.name}_candidates"
         for rule in rules
     ]
-    joins = " ".join(f"left join several as {rule.name} on {rule.name}.number = {rule.name}_number" for rule in rules)
+    joins = " ".join(
+        f"left join golden_several as {rule.name} on {rule.name}.number = {rule.name}_number" for rule in rules
+    )
     return f"""
-    with several as not materialized (
-        from golden_candidates where customer_records > 1
-    ),
-    seen as (
+    with seen as (
         select
             customer,
             any_value(master_id) as master_id,
@@ -182,16 +210,9 @@ def choices_sql(rules: tuple[Survivorship, ...]) -> str:
             min(created_at) as first_seen_at,
             max(coalesce(updated_at, created_at)) as last_seen_at,
             list_sort(list(distinct source)) as sources
-        from several
+        from golden_several
         group by customer
     )
-    select
-        master_id, customer_records as records, quality_score, created_at as first_seen_at,
-        coalesce(updated_at, created_at) as last_seen_at, [source] as sources,
-        {_lines(alone)}
-    from golden_candidates
-    where customer_records = 1
-    union all by name
     select
         seen.* exclude (customer),
         {_lines(chosen)}
@@ -241,22 +262,25 @@ def golden_sql(rules: tuple[Survivorship, ...]) -> str:
 
 
 def provenance_sql(rules: tuple[Survivorship, ...]) -> str:
-    """SQL of silver.golden_provenance: one row per customer and field that has a value."""
-    return " union all ".join(
-        f"""
-        select
-            master_id,
-            '{field}' as field,
-            {rule.name}_choice.record_id as record_id,
-            {rule.name}_runner_up as runner_up_record_id,
-            '{rule.rule}' as rule,
-            {rule.name}_candidates as candidates
-        from {GOLDEN_CHOICES}
-        where {rule.name}_choice.{field} is not null
-        """
+    """SQL of silver.golden_provenance: one row per customer and field that has a value.
+
+    >>> "field := 'phone'" in provenance_sql((Survivorship("phone", "most_recent"),))
+    True
+    """
+    # One scan of all choices: a query per field would hold them in memory as many times.
+    fields = [
+        f"case when {rule.name}_choice.{field} is not null then struct_pack(field := '{field}', "
+        f"record_id := {rule.name}_choice.record_id, runner_up_record_id := {rule.name}_runner_up, "
+        f"rule := '{rule.rule}', candidates := {rule.name}_candidates) end"
         for rule in rules
         for field in rule.fields
+    ]
+    return f"""
+    with given as (
+        select master_id, unnest([{_lines(fields)}]) as field from {GOLDEN_CHOICES}
     )
+    select master_id, unnest(field) from given where field is not null
+    """
 
 
 def golden_changes_sql(rules: tuple[Survivorship, ...]) -> str:

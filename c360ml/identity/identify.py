@@ -13,6 +13,7 @@ from c360ml.config import Config
 from c360ml.errors import TableError
 from c360ml.identity.change_events import CHANGED_RECORDS, EVENTS, Circumstances, identity_events
 from c360ml.identity.golden import (
+    alone_sql,
     choices_sql,
     golden_changes_sql,
     golden_choices,
@@ -85,13 +86,16 @@ def identify(lake: Lakehouse, config: Config) -> dict[str, Any]:
 def rules_digest(config: Config, rules: tuple[Survivorship, ...]) -> str:
     """Digest of all that decides identities and golden records, but for the tables that are read."""
     trusts = [(source.name, source.trust) for source in config.sources]
-    choosing = (ranks_sql(rules), picked_sql(rules), choices_sql(rules), runners_up_sql(rules))
+    choosing = (alone_sql(rules), ranks_sql(rules), picked_sql(rules), choices_sql(rules), runners_up_sql(rules))
     queries = (*choosing, golden_sql(rules), provenance_sql(rules))
     return digest_of(rules, trusts, queries, HOUSEHOLD_RULES)
 
 
 def write_customers(
-    lake: Lakehouse, config: Config, rules: tuple[Survivorship, ...], kept: Mapping[str, str] = MappingProxyType({})
+    lake: Lakehouse,
+    config: Config,
+    rules: tuple[Survivorship, ...],
+    amended: Mapping[str, tuple[str, str]] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write ledger, history, golden records, provenance and identities; returns what changed.
 
@@ -99,14 +103,18 @@ def write_customers(
         lake: the lakehouse, in `with` blocks of `lasting_master_ids`, `golden_choices` and `households`.
         config: the config.
         rules: rules of golden records.
-        kept: by a table's path, SQL of the rows that stay beside those of the customers at hand.
+        amended: by a table's path, name of a table that tells which of its rows make room for those of the customers
+            at hand, and SQL of rows to add to these; the rows of other tables all make room.
     """
     changes = note_changes(lake, config, rules)
     lake.say("writing identities and golden records")
     queries = (golden_sql(rules), provenance_sql(rules), IDENTITIES_SQL)
     for table, query in zip(WRITES, queries, strict=True):
-        stays = f" union all by name ({kept[table.path]})" if table.path in kept else ""
-        lake.write(table, f"({query}){stays}")
+        if table.path in amended:
+            lost, others = amended[table.path]
+            lake.amend(table, f"({query}) union all by name ({others})", lost=lost)
+        else:
+            lake.write(table, query)
     return changes
 
 

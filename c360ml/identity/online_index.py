@@ -1,9 +1,10 @@
 """The online index: what the batch knows of every record and customer, for `IdentityStore` to look up.
 
 A base is a folder `data/index/<digest of the linkage model>-<number>` (see `base_files`), written by SQL over the
-whole of the project's tables. It holds personal data, which stays in the project. It becomes the current one in the
-same SQLite transaction that drops what the delta held of records that runs have landed: a reader sees the old base
-with all upserts, or the new base with those that are still in the inbox.
+whole of the project's tables (`index_filling`), or, where little changed since the model's current base was, over what
+did (`index_patch`): both answer alike. It holds personal data, which stays in the project. It becomes the current one
+in the same SQLite transaction that drops what the delta held of records that runs have landed: a reader sees the old
+base with all upserts, or the new base with those that are still in the inbox.
 
 A base that is built in a run becomes the current one when the run publishes its tables. If the run is killed between
 the two, the next store that is opened does it (`finish_publication`).
@@ -18,54 +19,20 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from c360ml import tables
-from c360ml.config import CONFIG_FILE, Config
-from c360ml.errors import ModelError, StoreError, TableError
-from c360ml.identity.base_files import (
-    ABOUT,
-    CUSTOMERS,
-    RECORDS,
-    TERMS,
-    share_records,
-    share_rows,
-    write_about,
-    write_keys,
-    write_rows,
-)
+from c360ml.errors import ModelError, StoreError
+from c360ml.identity.base_files import ABOUT
+from c360ml.identity.index_filling import GIVEN, fill
+from c360ml.identity.index_patch import patch
 from c360ml.identity.store_delta import INDEX_FOLDER, Delta, delta_path
 from c360ml.identity.store_view import bring_up_to_date
 from c360ml.lakehouse import PUBLISHED_FILE, Lakehouse, sync_folder
-from c360ml.linkage import LinkageModel, online
-from c360ml.linkage.blocking import add_block_keys
-from c360ml.linkage.features import build_features
-from c360ml.linkage.statistics import STATISTICS
+from c360ml.linkage import online
 from c360ml.linkage.step import MODEL_FILE
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-CUSTOMER_COLUMNS = (
-    "master_id",
-    "household_id",
-    "historical_value",
-    "projected_value",
-    "customer_value",
-    "probability_alive",
-    "expected_purchases",
-    "rfm_score",
-    "rfm_segment",
-    "kmeans_segment",
-    "behaviour_segment",
-    "value_tier",
-)
-GOLDEN_COLUMNS = tuple(tables.GOLDEN_RECORDS.columns)
-GIVEN = (tables.RECORDS, tables.TERM_STATISTICS, tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.CUSTOMER_360)
-"""The tables that an index is built from."""
-_ROWS_PER_BATCH = 200_000
 _BUILDING = ".building-"
 
 
@@ -106,7 +73,9 @@ def build_index(lake: Lakehouse, *, model: Mapping[str, Any] | None = None, besi
     with _one_builder(root):
         partial = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=root))
         try:
-            _fill(lake, content, partial, beside)
+            current = _current_bases(lake.folder).get(digest)
+            if current is None or not patch(lake, content, partial, root / current):
+                fill(lake, content, partial, beside)
             folder = _next_place(root, digest)
             os.replace(partial, folder)
         except BaseException:
@@ -220,101 +189,3 @@ def _remove_bases(folder: Path) -> None:
         digest, number = _parts(place.name)
         if number < current.get(digest, number + 1):
             shutil.rmtree(place, ignore_errors=True)
-
-
-# ---------------------------------------------------------------------- filling
-def _fill(lake: Lakehouse, content: Mapping[str, Any], folder: Path, beside: Path | None) -> None:
-    model = LinkageModel.from_dict(dict(content))
-    for table in GIVEN:
-        lake.open(table)
-    # The statistics are the newest model's; for an older one the records tell.
-    newest = online.model_digest(lake.read_json(MODEL_FILE) or {}) == online.model_digest(content)
-    build_features(lake.con, tables.RECORDS.path, tables.TERM_STATISTICS.path if newest else None)
-    if not newest:
-        add_block_keys(lake.con, model.blocking_)
-    columns = online.stored_columns(model.comparisons_)
-    write_rows(folder, TERMS, _batches(lake, _TERMS_SQL))
-    if beside is None or not share_records(beside, folder, columns):
-        lake.say("writing the index of records")
-        _write_records(lake, folder, columns)
-    lake.say("writing the index of keys")
-    write_keys(folder, _batches(lake, _keys_sql(model, told=newest)))
-    lake.rows("drop table linkage_features")
-    if beside is not None:
-        share_rows(beside, folder, CUSTOMERS)
-    else:
-        lake.say("writing the index of customers")
-        write_rows(folder, CUSTOMERS, _batches(lake, _CUSTOMERS_SQL))
-    about = {
-        "model_digest": online.model_digest(content),
-        "country": _country(lake.folder),
-        "columns": columns,
-        "golden_columns": GOLDEN_COLUMNS,
-        "customer_columns": CUSTOMER_COLUMNS,
-        "versions": {table.path: lake.version(table) for table in GIVEN},
-    }
-    write_about(folder, about)
-
-
-def _write_records(lake: Lakehouse, folder: Path, columns: tuple[str, ...]) -> None:
-    records = lake.one("select count(*) from linkage_features")
-    written = write_rows(folder, RECORDS, _batches(lake, _records_sql(columns)))
-    if written != records:
-        raise TableError(
-            f"{tables.IDENTITIES.path} must hold each record of {tables.RECORDS.path} once",
-            got=f"{written} of {records} records",
-            hint="run `c360ml run` again",
-        )
-
-
-def _batches(lake: Lakehouse, query: str) -> Iterable[pa.RecordBatch]:
-    batches: Iterable[pa.RecordBatch] = lake.sql(query).to_arrow_reader(_ROWS_PER_BATCH)
-    return batches
-
-
-def _records_sql(columns: tuple[str, ...]) -> str:
-    named = ", ".join(f'linkage_features."{column}"' for column in columns)
-    return f"""
-        select json_array(record_id, identities.master_id, {named})::varchar || chr(10) as line
-        from linkage_features join {tables.IDENTITIES.path} as identities using (record_id)
-        order by record_id
-    """
-
-
-def _keys_sql(model: LinkageModel, *, told: bool) -> str:
-    """SQL of the keys, by the statistics if these tell of hot keys, else by the block keys of `linkage_features`."""
-    if told:
-        each = [online.index_keys_query(rule) for rule in model.rules_]
-    else:
-        numbered = "select {} as block_key, (rid - 1)::uinteger as position from linkage_features"
-        each = [numbered.format(key) for key in online.index_keys_sql(model.rules_)]
-    listed = " union all ".join(f"({query})" for query in each)
-    return f"""
-        select block_key::ubigint as block_key, position from ({listed})
-        where block_key is not null order by all
-    """
-
-
-_TERMS_SQL = f"""
-    with terms as (
-        select concat(kind, '|', value) as term, coalesce(number, 1) as number
-        from {STATISTICS}
-        where kind in ('filled', 'hub:door') or starts_with(kind, 'rarity:') or starts_with(kind, 'names:')
-    )
-    select json_array(term, number)::varchar || chr(10) as line from terms order by term
-"""
-_CUSTOMERS_SQL = f"""
-    select json_array(
-        master_id, golden.records,
-        json_array({", ".join(f"golden.{column}" for column in GOLDEN_COLUMNS)}),
-        json_array({", ".join(f"customers.{column}" for column in CUSTOMER_COLUMNS)})
-    )::varchar || chr(10) as line
-    from {tables.GOLDEN_RECORDS.path} as golden
-    left join {tables.CUSTOMER_360.path} as customers using (master_id)
-    order by master_id
-"""
-
-
-def _country(folder: Path) -> str:
-    file = folder / CONFIG_FILE
-    return (Config.load(file) if file.is_file() else Config()).project.country

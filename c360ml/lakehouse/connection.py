@@ -21,6 +21,8 @@ def connect(*, memory_limit_gb: float | None = None, threads: int | None = None)
     con = duckdb.connect()
     con.execute("set TimeZone = 'UTC'").fetchall()
     con.execute("set preserve_insertion_order = false").fetchall()
+    # Files are never changed in place, so that what their footers say is read once.
+    con.execute("set parquet_metadata_cache = true").fetchall()
     # DuckDB draws its own progress over ours in a notebook that has ipywidgets; without them it refuses to be told.
     if con.execute("select current_setting('enable_progress_bar')").fetchall()[0][0]:
         con.execute("set enable_progress_bar = false").fetchall()
@@ -62,6 +64,24 @@ def _count_up() -> Iterator[int]:
 
 
 _input_numbers = _count_up()
+
+
+def day_of(moment: str) -> str:
+    """Give SQL of the UTC day of a TIMESTAMPTZ; a cast to DATE asks a calendar of time zones, seven times as long.
+
+    >>> connect().sql("select " + day_of("timestamptz '1969-12-31 23:30Z'")).fetchall()
+    [(datetime.date(1969, 12, 31),)]
+    """
+    return f"make_timestamp(epoch_us({moment}))::date"
+
+
+def moment_of(day: str) -> str:
+    """Give SQL of the first instant, UTC, of a DATE; a cast to TIMESTAMPTZ asks a calendar of time zones.
+
+    >>> connect().sql("select epoch(" + moment_of("date '1970-01-02'") + ")").fetchall()
+    [(86400.0,)]
+    """
+    return f"make_timestamptz(epoch_us({day}))"
 
 
 def same_kind(relation: duckdb.DuckDBPyRelation, like: Any) -> Any:

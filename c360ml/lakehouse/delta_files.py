@@ -128,14 +128,20 @@ def replace_rows(
 
 
 def add_files(
-    con: duckdb.DuckDBPyConnection, folder: Path, table: Table, query: str, parameters: Mapping[str, Any] | None
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    table: Table,
+    query: str,
+    parameters: Mapping[str, Any] | None,
+    *,
+    name: str = "part",
 ) -> list[AddAction]:
     """Write rows as files beside those of a table; the commit is up to the caller.
 
     DuckDB encodes them, for it does so with all threads; delta-rs has one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"part-{uuid.uuid4()}"
+    target = folder / f"{name}-{uuid.uuid4()}"
     order = f"order by {table.sorted_by}" if table.sorted_by else ""
     try:
         written = con.execute(
@@ -149,11 +155,53 @@ def add_files(
         raise
     now = time.time_ns() // 1_000_000
     actions = []
-    for number, (name, rows, size, _, found, *_) in enumerate(written):
-        file = Path(name).rename(folder / f"{target.name}-{number}.parquet")
+    for number, (path, rows, size, _, found, *_) in enumerate(written):
+        file = Path(path).rename(folder / f"{target.name}-{number}.parquet")
         actions.append(AddAction(file.name, size, {}, now, True, _stats(table, rows, found)))
     target.rmdir()
     return actions
+
+
+def copy_in_order(con: duckdb.DuckDBPyConnection, folder: Path, table: Table, file: str, lost: str) -> AddAction | None:
+    """Write the rows of a file that are not lost as another beside it, in their order; None if there are none.
+
+    DuckDB keeps rows in their order where it only filters them, which takes less work than to sort them. After a join
+    some would lie elsewhere, so that lost rows are told by one bit each.
+    """
+    target = folder / f"part-{uuid.uuid4()}-0.parquet"
+    source = f"read_parquet({quoted(file)}, file_row_number = true)"
+    con.execute("set preserve_insertion_order = true").fetchall()
+    try:
+        _, rows, size, _, found, *_ = con.execute(
+            f"copy (select {cast_columns(table)} from {source} where get_bit($lost::bit, file_row_number::int) = 0) "
+            f"to {quoted(str(target))} "
+            f"(format parquet, compression snappy, row_group_size {ROW_GROUP}, return_stats true)",
+            {"lost": _bits(con, table, file, lost)},
+        ).fetchall()[0]
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    finally:
+        con.execute("set preserve_insertion_order = false").fetchall()
+    if not rows:
+        target.unlink()
+        return None
+    return AddAction(target.name, size, {}, time.time_ns() // 1_000_000, True, _stats(table, rows, found))
+
+
+def _bits(con: duckdb.DuckDBPyConnection, table: Table, file: str, lost: str) -> str:
+    """Write a 1 for each row of a file that is lost, else a 0."""
+    rows = con.execute(f"select count(*) from read_parquet({quoted(file)})").fetchall()[0][0]
+    keys = [name for name in table.columns if f'"{name}"' in columns_of(con, lost).split(", ")]
+    columns = ", ".join(f'cast("{name}" as {table.columns[name].type}) as "{name}"' for name in keys)
+    numbers = con.execute(
+        f"select file_row_number from (select file_row_number, {columns} "
+        f"from read_parquet({quoted(file)}, file_row_number = true)) semi join {lost} using ({columns_of(con, lost)})"
+    ).fetchall()
+    bits = bytearray(b"0" * rows)
+    for (number,) in numbers:
+        bits[number] = ord("1")
+    return bits.decode()
 
 
 def _stats(table: Table, rows: int, found: Mapping[str, Mapping[str, str]]) -> str:

@@ -22,12 +22,11 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from c360ml.errors import ColumnError, ProjectError, TableError
+from c360ml.lakehouse.amending import amended_files
 from c360ml.lakehouse.connection import connect
 from c360ml.lakehouse.delta_files import (
     WRITING,
-    add_files,
     cast_columns,
-    columns_of,
     files_of,
     files_with,
     newest_version,
@@ -238,13 +237,13 @@ class Lakehouse(ProjectFiles):
         """
         self._check_writable()
         delta = DeltaTable(self.path(table))
-        hit = [] if lost is None else files_with(self.con, files_of(delta), lost)
-        if lost is None or not hit:
+        files, folder = files_of(delta), self.path(table)
+        hit = [] if lost is None else files_with(self.con, files, lost)
+        if not hit and table.sorted_by is None:
             return self.append(table, query, parameters)
         self._check_columns(table, self.sql(query, parameters).columns)
-        kept = f"select * from ({rows_of(table, hit)}) anti join {lost} using ({columns_of(self.con, lost)})"
-        added = add_files(self.con, self.path(table), table, f"{kept} union all by name ({query})", parameters)
-        delta.create_write_transaction([*removals(self.path(table), hit), *added], "append", delta.schema())
+        gone, added = amended_files(self.con, folder, table, files, hit, lost, query, parameters)
+        delta.create_write_transaction([*removals(folder, gone), *added], "append", delta.schema())
         self.open(table)
 
     def delete(self, table: Table, condition: str) -> int:

@@ -14,6 +14,7 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.linkage.constraints import NumberedConstraints
 from c360ml.linkage.doubtful_units import DoubtfulUnits
 from c360ml.linkage.features import Features
+from c360ml.linkage.standing_components import ChangedPairs, standing_components
 from c360ml.linkage.step import constraints_of
 
 Ints = NDArray[np.int64]
@@ -36,8 +37,19 @@ _PAIRS = f"""
 _NONE = "select null as draw, null as record_id, null as part where false"
 
 
-def doubt_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
+STANDING_RECORDS = "standing_records"
+"""Temporary table: records of components that are not drawn again, for they are as they were."""
+
+
+def doubt_identities(lake: Lakehouse, config: Config, changed: tuple[str, str] | None = None) -> dict[str, Any]:
     """Draw partitions of the records whose identity is in doubt; write who is with whom in each draw.
+
+    Args:
+        lake: the lakehouse.
+        config: names the draws.
+        changed: names of two tables of what is new, gone or other than before: `record_id`, of records and of pairs
+            that hold or held clusters together; and other pairs, `record_id_l, record_id_r, near`. Then components
+            that are as they were are not drawn, and `standing_records` are theirs; see `standing_components`.
 
     Returns:
         Counts: draws (in large files fewer than asked for), records in doubt, components, the largest one, and how
@@ -53,7 +65,7 @@ def doubt_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
     records = int(lake.one("select count(*) from doubt_records"))
     features = Features("doubt_records", records, frozenset(), ())
     numbered = NumberedConstraints(lake.con, features, constraints)
-    doubtful = _find(lake, numbered)
+    doubtful = _find(lake, numbered, changed)
     lake.say(f"drawing who is who among {len(doubtful.members):,} units in doubt")
     in_doubt = _records_in_doubt(doubtful)
     draws = min(draws, max(LEAST_DRAWS, MOST_ROWS // max(len(in_doubt), 1)))
@@ -71,17 +83,56 @@ def doubt_identities(lake: Lakehouse, config: Config) -> dict[str, Any]:
     }
 
 
-def _find(lake: Lakehouse, numbered: NumberedConstraints) -> DoubtfulUnits:
+def _find(lake: Lakehouse, numbered: NumberedConstraints, changed: tuple[str, str] | None) -> DoubtfulUnits:
     found = lake.sql(_PAIRS).fetchnumpy()
     left, right = (np.asarray(found[side], dtype=np.int64) for side in "lr")
-    return DoubtfulUnits.of(
-        numbered.records,
+    weights = np.asarray(found["match_weight"], dtype=np.float64)
+    together = np.asarray(found["is_link"], dtype=bool)
+    joined = numbered.joined(np.arange(numbered.records))
+    doubtful = DoubtfulUnits.of(numbered.records, left, right, weights, together, joined)
+    if changed is None:
+        return doubtful
+    records, pairs = changed
+    standing = standing_components(
+        doubtful,
         left,
         right,
-        np.asarray(found["match_weight"], dtype=np.float64),
-        np.asarray(found["is_link"], dtype=bool),
-        numbered.joined(np.arange(numbered.records)),
+        weights,
+        together,
+        joined,
+        changed=np.asarray(lake.sql(_CHANGED_RECORDS.format(records=records)).fetchnumpy()["changed"], dtype=bool),
+        pairs=_changed_pairs(lake, pairs),
     )
+    drawn = doubtful.without(standing)
+    _note_standing(lake, np.setdiff1d(_records_in_doubt(doubtful), _records_in_doubt(drawn)))
+    return drawn
+
+
+_CHANGED_RECORDS = """
+    select changed.record_id is not null as changed
+    from doubt_records left join {records} changed using (record_id) order by rid
+"""
+_CHANGED_PAIRS = """
+    select coalesce(l.rid - 1, -1)::bigint as l, coalesce(r.rid - 1, -1)::bigint as r, near
+    from {pairs}
+    left join doubt_records l on l.record_id = record_id_l left join doubt_records r on r.record_id = record_id_r
+"""
+
+
+def _changed_pairs(lake: Lakehouse, pairs: str) -> ChangedPairs:
+    found = lake.sql(_CHANGED_PAIRS.format(pairs=pairs)).fetchnumpy()
+    left, right = (np.asarray(found[side], dtype=np.int64) for side in "lr")
+    return ChangedPairs(left, right, np.asarray(found["near"], dtype=bool))
+
+
+def _note_standing(lake: Lakehouse, records: Ints) -> None:
+    """Write `standing_records`."""
+    lake.con.register("standing_numbers", pa.table({"number": records}))
+    lake.rows(f"""
+        create or replace temp table {STANDING_RECORDS} as
+        select record_id from doubt_records semi join standing_numbers on number = rid - 1
+    """)
+    lake.con.unregister("standing_numbers")
 
 
 def _places(doubtful: DoubtfulUnits) -> Ints:

@@ -9,7 +9,7 @@ probability above 0.05, directly or through others, are one component; a unit wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ _CELLS_AT_ONCE = 400_000
 class DoubtfulUnits:
     """Units of records and what joins them; units and components are named by their least record.
 
-    `unit` has the unit of each record; `members` the units in doubt, by component; `component` theirs.
+    `unit` has the unit of each record; `members` the units in doubt, by component; `component` theirs. `near` has the
+    pairs of units that may be one person, of components before large ones are cut.
     """
 
     unit: Ints
@@ -40,6 +41,7 @@ class DoubtfulUnits:
     left: Ints
     right: Ints
     weights: Floats
+    near: Ints
 
     @classmethod
     def of(
@@ -73,7 +75,27 @@ class DoubtfulUnits:
         members = leads[sizes[component[leads]] > 1]
         members = members[np.argsort(component[members], kind="stable")]
         inside = (component[one] == component[other]) & (sizes[component[one]] > 1)
-        return cls(unit, members, component[members], one[inside], other[inside], means[inside])
+        near = np.stack([one[linked], other[linked]])
+        return cls(unit, members, component[members], one[inside], other[inside], means[inside], near)
+
+    def without(self, standing: Ints) -> DoubtfulUnits:
+        """Leave components out.
+
+        Args:
+            standing: their names.
+        """
+        stays = ~np.isin(self.component, standing)
+        named = np.full(len(self.unit), -1)
+        named[self.members] = self.component
+        inside = ~np.isin(named[self.left], standing)
+        return replace(
+            self,
+            members=self.members[stays],
+            component=self.component[stays],
+            left=self.left[inside],
+            right=self.right[inside],
+            weights=self.weights[inside],
+        )
 
     def draw(self, draws: int, rules: Sequence[MergeRule], seed: int) -> Ints:
         """Draw partitions of all components.

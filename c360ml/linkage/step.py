@@ -18,7 +18,12 @@ from c360ml.linkage.append import (
     APPENDED_RECORDS,
     Linked,
     append,
+    gained_of,
+    is_compared,
+    linked_pairs,
     linked_records,
+    lost_of,
+    reaches_all,
 )
 from c360ml.linkage.constraints import Constraints
 from c360ml.linkage.decided_pairs import is_sampled
@@ -26,6 +31,7 @@ from c360ml.linkage.model import LinkageModel
 from c360ml.linkage.recalibration import Recalibration, match_probabilities
 from c360ml.linkage.statistics import STATISTICS
 from c360ml.linkage.thresholds import Threshold, chosen_threshold, default_merge_weight
+from c360ml.table_changes import changed_keys, code_of, known_inputs, note_inputs, versions_of
 
 MODEL_FILE = "models/linkage.json"
 
@@ -80,6 +86,7 @@ def link_records(lake: Lakehouse, model: LinkageModel, settings: Linkage | None 
     its threshold.
     """
     lake.say("blocking and comparing")
+    read = versions_of(lake, _READS)
     model.fit(tables.RECORDS.path, con=lake.con)
     if is_sampled(lake.con, model.constraints.reviewed_pairs):
         lake.say("learning from reviewed pairs")
@@ -93,6 +100,7 @@ def link_records(lake: Lakehouse, model: LinkageModel, settings: Linkage | None 
     if chosen is not None:
         summary["chosen_threshold"] = asdict(chosen)
     write_model_file(lake, model, summary, settings)
+    note_linked(lake, read)
     found = lake.one(f"select count(distinct cluster_id) from {clusters}")
     return {**summary, "clusters": found, "clustering": model.clustering_summary()}
 
@@ -107,16 +115,46 @@ def write_model_file(
 def write_linked(lake: Lakehouse, pairs: str, clusters: str, seen: str) -> None:
     """Write clusters, the scored pairs (a query), and (a query) what was seen of each record: last."""
     lake.write(tables.CLUSTERS, f"select * from {clusters} order by record_id")
-    lake.write(
-        tables.LINKS,
-        f"""
-        select pairs.*, l.cluster_id = r.cluster_id as is_link
-        from ({pairs}) pairs
-        join {clusters} l on l.record_id = record_id_l join {clusters} r on r.record_id = record_id_r
-        order by record_id_l, record_id_r
-        """,
-    )
+    lake.write(tables.LINKS, f"{linked_pairs(pairs, clusters)} order by record_id_l, record_id_r")
     lake.write(tables.LINKED_RECORDS, f"from ({seen}) order by record_id")
+
+
+_APPENDED = (
+    (tables.CLUSTERS, APPENDED_CLUSTERS),
+    (tables.LINKS, APPENDED_LINKS),
+    (tables.LINKED_RECORDS, APPENDED_RECORDS),
+)
+
+
+def _write_appended(lake: Lakehouse, model: LinkageModel) -> None:
+    """Write what appending changed, or all of it; what was seen of the records last."""
+    if reaches_all(model):
+        for table, appended in _APPENDED:
+            lake.write(table, f"from {appended} order by {', '.join(table.key)}")
+        return
+    for table, appended in _APPENDED:
+        lost, gained = (lake.one(f"select count(*) from {name(appended)}") for name in (lost_of, gained_of))
+        if lost or gained:
+            lake.amend(table, f"from {gained_of(appended)}", lost=lost_of(appended) if lost else None)
+            lake.say(f"{table.name}: {gained:,} rows added, {lost:,} taken out")
+
+
+_READS = (tables.RECORDS,)
+_WRITES = (tables.LINKS, tables.CLUSTERS, tables.LINKED_RECORDS, tables.TERM_STATISTICS)
+
+
+def note_linked(lake: Lakehouse, read: dict[str, int]) -> None:
+    """Note of which records the tables tell, when all of them are written."""
+    note_inputs(lake, tables.LINK_INPUTS, rules=code_of(__file__), read=read, wrote=_WRITES)
+
+
+def _changed_records(lake: Lakehouse) -> str | None:
+    """SQL of the records that may be new, other or gone since they were linked; None if any may."""
+    versions = known_inputs(lake, tables.LINK_INPUTS, rules=code_of(__file__), read=_READS, wrote=_WRITES)
+    if versions is None:
+        return None
+    compared = filter(is_compared, tables.RECORDS.columns)
+    return changed_keys(lake, tables.RECORDS, versions[tables.RECORDS.path], compared)
 
 
 def _plain(settings: Linkage | None) -> dict[str, Any]:
@@ -141,8 +179,10 @@ def append_links(lake: Lakehouse, config: Config) -> dict[str, Any]:
         lake.open(table)
     lake.say("comparing what is new")
     linked = Linked(tables.LINKED_RECORDS.path, tables.LINKS.path, tables.CLUSTERS.path, tables.TERM_STATISTICS.path)
-    appended = append(lake.con, model, tables.RECORDS.path, linked)
-    write_linked(lake, f"from {APPENDED_LINKS}", APPENDED_CLUSTERS, f"from {APPENDED_RECORDS}")
+    read = versions_of(lake, _READS)
+    appended = append(lake.con, model, tables.RECORDS.path, linked, _changed_records(lake))
+    _write_appended(lake, model)
+    note_linked(lake, read)
     clusters, links, records = lake.rows(f"""
         select (select count(distinct cluster_id) from {tables.CLUSTERS.path}),
                (select count(*) from {tables.LINKS.path} where match_probability >= {model.threshold or 0.5}),

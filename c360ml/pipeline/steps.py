@@ -107,7 +107,7 @@ STEPS = (
         "Link records",
         linkage.link,
         (tables.RECORDS,),
-        (tables.LINKS, tables.CLUSTERS, tables.LINKED_RECORDS, tables.TERM_STATISTICS),
+        (tables.LINKS, tables.CLUSTERS, tables.LINKED_RECORDS, tables.TERM_STATISTICS, tables.LINK_INPUTS),
         ("linkage",),
         ("linkage.reviewed_pairs",),
         linkage.append_links,

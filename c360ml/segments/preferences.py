@@ -9,6 +9,8 @@ was chosen; the refund itself is no choice.
 
 from __future__ import annotations
 
+from c360ml.lakehouse import day_of
+
 TWO_WORD_BRANDS = ("Alfa Romeo", "Aston Martin", "Great Wall", "Land Rover", "Mercedes Benz", "Rolls Royce")
 
 _BRAND_PATTERN = f"^({'|'.join(brand.lower() for brand in TWO_WORD_BRANDS)}|[^ ]+)"
@@ -39,11 +41,11 @@ _COUNTED = f"""
         select
             master_id,
             case when channel = 'DIGITAL' then interaction_type else channel end as channel,
-            date_diff('day', date '1970-01-01', occurred_at::date) as day,
+            {day_of("occurred_at")} - date '1970-01-01' as day,
             event_type,
             amount
         from (from gold.interactions {{asked}}) as interactions, gold.observation
-        where master_id is not null and occurred_at::date <= observation_end
+        where master_id is not null and {day_of("occurred_at")} <= observation_end
     ),
     contact_days as (
         select distinct master_id, channel, day
@@ -93,11 +95,16 @@ _COUNTED = f"""
 """
 _USES = "select written, sum(times) as product_uses from bought group by written"
 # Spelling goes by what everybody bought.
-_USES_OF_ALL = """
-    select trim(event_type) as written, count(*) as product_uses
-    from gold.interactions, gold.observation
-    where master_id is not null and occurred_at::date <= observation_end
-        and channel = 'DEALER' and amount > 0 and trim(event_type) != ''
+_USES_OF_ALL = f"""
+    select trim(event_type) as written, sum(uses) as product_uses
+    from (
+        select event_type, count(*) as uses
+        from gold.interactions, gold.observation
+        where master_id is not null and {day_of("occurred_at")} <= observation_end
+            and channel = 'DEALER' and amount > 0
+        group by event_type
+    )
+    where trim(event_type) != ''
     group by 1
 """
 # Of two spellings of one name another may be the more frequent by now.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from c360ml.errors import C360Error, ModelError, ProjectError
-from c360ml.identity.base_files import RECORDS, Rows
+from c360ml.identity.base_files import RECORDS, open_rows
 from c360ml.identity.store_delta import INDEX_FOLDER, Delta
 from c360ml.linkage.online import model_digest
 from c360ml.linkage.step import MODEL_FILE
@@ -69,7 +69,7 @@ def count_records(project: Path, champion: Champion) -> int:
         delta.close()
     if found is None:
         raise ModelError("a model must have its online index", got="none", hint=f"c360ml run --project {project}")
-    return len(Rows(project / INDEX_FOLDER / found[1], RECORDS))
+    return open_rows(project / INDEX_FOLDER / found[1], RECORDS).standing()
 
 
 class ChampionScorer:

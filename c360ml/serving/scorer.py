@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c360ml.identity.index_filling import GIVEN
 from c360ml.identity.online_index import build_index, keep_indexes, read_model
+from c360ml.lakehouse import LakehouseBeside
 from c360ml.linkage.online import model_digest
 from c360ml.linkage.step import MODEL_FILE
 from c360ml.tracking.exports import export_champion_of
-from c360ml.tracking.registry import CHAMPION, LoggedModel, register, run_f1
-from c360ml.tracking.run_log import MADE_UP_PERSON
+from c360ml.tracking.registry import CHAMPION, MADE_UP_PERSON, LoggedModel, register, run_f1
 from c360ml.tracking.store import tracking_store
 
 if TYPE_CHECKING:
@@ -26,7 +31,33 @@ EXPORT_FOLDER = f"models/{SCORER}"
 _CODE = Path(__file__).parent / "scorer_model.py"
 
 
-def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> str:
+@contextmanager
+def index_in_the_making(lake: Lakehouse) -> Iterator[Future[Path]]:
+    """Build the online index in a thread of its own for the length of a `with` block, over a connection of its own.
+
+    After an error in the block the build is stopped, and leaves the index as it was.
+
+    Args:
+        lake: the project's lakehouse; no table may be written meanwhile.
+    """
+    # DuckDB loads it when it is asked for Arrow. While one thread does, another may meet half of it.
+    import_module("pandas")
+    with ThreadPoolExecutor(1, "index") as pool, LakehouseBeside(lake, GIVEN) as beside:
+        beside.say = lambda message: None
+        building = pool.submit(build_index, beside)
+        try:
+            yield building
+            building.result()
+        except BaseException:
+            while not building.done():
+                beside.con.interrupt()
+                wait([building], timeout=0.1)
+            raise
+
+
+def register_scorer(
+    lake: Lakehouse, result: RunResult, tracked: TrackedRun, *, index: Future[Path] | None = None
+) -> str:
     """Build the online index and register the scorer that answers from it; returns the version.
 
     The index holds personal data and stays in the project; the model holds the linkage model and the project's
@@ -37,8 +68,9 @@ def register_scorer(lake: Lakehouse, result: RunResult, tracked: TrackedRun) -> 
         lake: the project's lakehouse.
         result: what the run did.
         tracked: what `log_run` returned for it.
+        index: the index that is being built already, see `index_in_the_making`.
     """
-    newest_index = build_index(lake)
+    newest_index = build_index(lake) if index is None else index.result()
     scorer = LoggedModel(
         SCORER,
         _CODE,

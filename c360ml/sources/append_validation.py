@@ -1,9 +1,9 @@
 """Validate what was landed since: rows of files that are new or changed, and rows whose fate hangs on them.
 
-A row's fate hangs on others in two ways: of rows with one key the latest stays, and what lies in the future today lies
+A row's fate hangs on others in two ways: of rows with one key the latest counts, and what lies in the future today lies
 in the past tomorrow. So beside the rows of changed files these are judged again: dead letters of the future; deleted
-rows, which outlast later ones; and, if a file that was there before changed, repeated rows, which may be the latest
-now. Of accepted rows only those are looked at whose key comes again.
+rows, which outlast later ones; and repeated rows, which may be the latest now, or the first that says what the latest
+does. Of accepted rows only those are looked at whose key comes again.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def append_valid(lake: Lakehouse, config: Config) -> dict[str, Any]:
         for entity in ENTITIES:
             if sources_of(known, entity):
                 _append_entity(lake, known, entity)
-        _amend_dead_letters(lake)
+        _amend_dead_letters(lake, gained)
     return note_valid(lake, known, read)
 
 
@@ -84,8 +84,7 @@ _ALL_CHANGED = f"""
 _LETTERS_AGAIN = f"""
     select letters.*
     from {tables.DEAD_LETTERS.path} as letters anti join changed_files using (source, file)
-    where reason in ('date_in_future', 'deleted_in_source')
-        or (reason = 'duplicate_key' and (select coalesce(bool_or(before), false) from changed_files))
+    where reason in ('date_in_future', 'deleted_in_source', 'duplicate_key')
 """
 # All are judged at one moment, as if they had been landed together.
 _ROWS_AGAIN = """
@@ -148,12 +147,13 @@ _ADD_BEATEN = """
 """
 
 
-def _amend_dead_letters(lake: Lakehouse) -> None:
+def _amend_dead_letters(lake: Lakehouse, gained: str) -> None:
     """Take letters out whose file changed or whose fate did, and put in what is refused now and was not before."""
     with (
         lake.scratch("gone_letters", _GONE_LETTERS),
         lake.scratch("more_refused", _MORE_REFUSED),
-        lake.scratch("more_letters", _MORE_LETTERS.format(files=_files_of_refused(lake))),
+        lake.scratch("newly_refused", _NEWLY_REFUSED),
+        lake.scratch("more_letters", _MORE_LETTERS.format(gained=gained, files=_files_accepted_before(lake))),
     ):
         lost, more = lake.one("select count(*) from gone_letters"), lake.one("select count(*) from more_letters")
         if lost or more:
@@ -170,18 +170,26 @@ _GONE_LETTERS = f"""
 _MORE_REFUSED = """
     select refused.* from refused anti join letters_again using (source, file, row_number, reason)
 """
+_NEWLY_REFUSED = """
+    select more_refused.*, changed_files.now is true as landed_now
+    from more_refused anti join letters_again using (source, file, row_number)
+    left join changed_files using (source, file)
+"""
 # Rows that were accepted before have to be looked up among all landed rows: those of a few files.
 _MORE_LETTERS = f"""
     select source, file, row_number, entity, more_refused.reason, raw, loaded_at
     from more_refused join letters_again using (source, file, row_number, entity)
     union all by name
     select source, file, row_number, entity, reason, raw, loaded_at
-    from more_refused anti join letters_again using (source, file, row_number)
+    from (from newly_refused where landed_now) join ({{gained}}) using (source, file, row_number)
+    union all by name
+    select source, file, row_number, entity, reason, raw, loaded_at
+    from (from newly_refused where not landed_now)
     join (from {tables.SOURCE_ROWS.path} where file in ({{files}})) using (source, file, row_number)
 """
 
 
-def _files_of_refused(lake: Lakehouse) -> str:
-    """List, as SQL, the files of the rows that are refused now and were not before."""
-    found = lake.rows("select distinct file from refused order by file")
+def _files_accepted_before(lake: Lakehouse) -> str:
+    """List, as SQL, the files of the rows that are refused now and were accepted before."""
+    found = lake.rows("select distinct file from newly_refused where not landed_now order by file")
     return ", ".join(sql_text(file) for (file,) in found) or "null"

@@ -166,11 +166,14 @@ def judged_sql(source: Source, landed: str = tables.SOURCE_ROWS.path) -> str:
 
 
 def repeated_sql(entity: Entity) -> str:
-    """Write the query for acceptable rows whose key comes again, later changed or later in the files.
+    """Write the query for acceptable rows that give way to another of their key.
 
-    A row that its source has deleted takes earlier versions of itself along.
+    Of rows with one key the latest counts, later changed or later in the files. If earlier ones say the same, the
+    first of these stays, so that a row that is delivered again changes nothing. A row that its source has deleted
+    takes earlier versions of itself along.
     """
     changed = "as_time(updated_at)" if "updated_at" in entity.table.columns else "null"
+    content = ", ".join(name for name in entity.table.columns if name not in ("file", "row_number"))
     return f"""
         with usable as (
             select * from judged
@@ -178,13 +181,21 @@ def repeated_sql(entity: Entity) -> str:
         ),
         -- Numbers are grouped faster than texts; if two keys have one, their rows still rank apart.
         repeated_keys as (select hash(source, source_key) as digest from usable group by all having count(*) > 1),
+        versions as (
+            select source, source_key, file, row_number, reason, hash({content}, reason) as content,
+                first_value(content) over (
+                    partition by source, source_key
+                    order by {changed} desc nulls last, file desc, usable.row_number desc
+                ) as latest
+            from usable semi join repeated_keys on hash(usable.source, usable.source_key) = digest
+        ),
         ranked as (
             select source, file, row_number, reason,
                 row_number() over (
                     partition by source, source_key
-                    order by {changed} desc nulls last, file desc, usable.row_number desc
+                    order by content = latest desc, file, versions.row_number
                 ) as place
-            from usable semi join repeated_keys on hash(usable.source, usable.source_key) = digest
+            from versions
         )
         select source, file, row_number from ranked where place > 1 and reason is null"""
 

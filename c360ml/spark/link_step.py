@@ -13,13 +13,14 @@ from c360ml.lakehouse import Lakehouse
 from c360ml.linkage.append import content_hashes
 from c360ml.linkage.blocking import BlockingRule
 from c360ml.linkage.decided_pairs import is_sampled
-from c360ml.linkage.step import set_threshold, unfitted_model, write_model_file
+from c360ml.linkage.step import note_linked, set_threshold, unfitted_model, write_model_file
 from c360ml.linkage.stored_keys import stored_keys_sql
 from c360ml.spark.blocking import unsigned
 from c360ml.spark.features import with_derived_lists
 from c360ml.spark.frames import Frames
 from c360ml.spark.linking import SparkLinkage
 from c360ml.spark.tasks import Input, output, spread
+from c360ml.table_changes import versions_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -31,6 +32,7 @@ _BLOCKED = {"record_id": "VARCHAR", "block_keys": "BIGINT[]"}
 def link(frames: Frames, config: Config) -> dict[str, Any]:
     """Do what `linkage.link` does."""
     lake, settings = frames.lake, config.linkage
+    read = versions_of(lake, (tables.RECORDS,))
     model = unfitted_model(lake, settings)
     lake.say("blocking and comparing on Spark")
     linkage = SparkLinkage(frames, model).fit(frames.read(tables.RECORDS))
@@ -41,6 +43,7 @@ def link(frames: Frames, config: Config) -> dict[str, Any]:
     lake.say("clustering on Spark")
     clusters = linkage.cluster()
     _write(frames, linkage, clusters.rows)
+    note_linked(lake, read)
     summary = {**linkage.summary(), "recalibration": model.recalibration_.summary()}
     if chosen is not None:
         summary["chosen_threshold"] = asdict(chosen)

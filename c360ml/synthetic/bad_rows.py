@@ -79,13 +79,12 @@ _ORDERS = {
     "event_row": "happened_at, source_key",
 }
 
-# Of two rows of one key the later supersedes the earlier: repeated rows stand first in their file, and are
-# the bad ones; other spoiled rows stand last.
+# Of two rows of one key that say the same the first stays: repeated rows, as other spoiled ones, stand last in their file.
 _POSITIONS = """
 create or replace table {table} as
 select *, row_number() over (
     partition by {kind}
-    order by case when reason = 'duplicate_key' then 0 when reason is null then 1 else 2 end, {order}, reason, {row}
+    order by reason is not null, {order}, reason, {row}
 ) as position
 from (select *, cast(null as varchar) as reason from {table} union all by name from spoiled)
 """

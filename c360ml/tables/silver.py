@@ -182,6 +182,15 @@ LINKED_RECORDS = table(
     block_keys    BIGINT[]     hashes of what it is blocked on, each with the number of its rule
 """,
 )
+LINK_INPUTS = table(
+    "silver.link_inputs",
+    key="input",
+    about="What links and clusters were made of, so that an append can tell what has changed since.",
+    columns="""
+    input         VARCHAR      name of a table, or `rules`
+    state         VARCHAR      its Delta version, or the digest of the rules
+""",
+)
 TERM_STATISTICS = table(
     "silver.term_statistics",
     key="kind value",

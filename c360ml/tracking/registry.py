@@ -17,6 +17,18 @@ PARENT_RUN = "c360ml.run"
 """Tag of a version: the MLflow run of the pipeline run that made it."""
 DECISION = "alias_decision"
 """Tag of a version: why it bears its alias."""
+MADE_UP_PERSON = {
+    "given_name": "Ada",
+    "surname": "Lovelace",
+    "email": "ada.lovelace@analytical-engine.org",
+    "phone": "(415) 555-2671",
+    "date_of_birth": "1815-12-10",
+    "address": "12 Saint James Square",
+    "city": "Springfield",
+    "state": "IL",
+    "postcode": "62701",
+}
+"""A record to show what a model takes: of nobody."""
 _MEASURE = "pairwise_f1"
 _DIGEST = "c360ml.digest"
 _WHY = {CHAMPION: "there was none", CHALLENGER: "`c360ml promote` decides"}

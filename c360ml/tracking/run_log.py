@@ -16,7 +16,7 @@ from c360ml.tracking.exports import CARD_FILE, EXPORTS, export_champion_of
 from c360ml.tracking.inputs import file_hashes, log_inputs, log_labels, table_versions
 from c360ml.tracking.measures import Logged
 from c360ml.tracking.model_card import model_cards
-from c360ml.tracking.registry import LoggedModel, register, run_f1
+from c360ml.tracking.registry import MADE_UP_PERSON, LoggedModel, register, run_f1
 from c360ml.tracking.store import ensure_experiment, tracking_store
 
 if TYPE_CHECKING:
@@ -28,17 +28,6 @@ VALUE_MODEL = "c360-value"
 SEGMENTS_MODEL = "c360-segments"
 DRIFT_FILE = "data/drift_profile.json"
 CHAMPION_PROFILE = f"{EXPORTS}/{LINKAGE_MODEL}/{PROFILE_FILE}"
-MADE_UP_PERSON = {
-    "given_name": "Ada",
-    "surname": "Lovelace",
-    "email": "ada.lovelace@analytical-engine.org",
-    "phone": "(415) 555-2671",
-    "date_of_birth": "1815-12-10",
-    "address": "12 Saint James Square",
-    "city": "Springfield",
-    "state": "IL",
-    "postcode": "62701",
-}
 _HERE = Path(__file__).parent
 
 
@@ -127,7 +116,7 @@ def _log_whole(lake: Lakehouse, result: RunResult, report: Path | None, drift: D
     _log(measures.whole_run(result))
     if report is not None:
         mlflow.log_artifact(str(report))
-    mlflow.log_dict({"tables": table_versions(lake), "files": file_hashes(result)}, "data.json")
+    mlflow.log_dict({"tables": table_versions(lake), "files": file_hashes(lake, result)}, "data.json")
     mlflow.log_dict(drift.profile, PROFILE_FILE)
     mlflow.log_dict(drift.to_dict(), "drift.json")
     mlflow.log_metrics(measures.numbers(drift.metrics(), "drift."))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from c360ml.dashboards.page import Chart, DataTable, Kpi, Page, Section, Text
+from c360ml.dashboards.page import Chart, DataTable, Kpi, Page, Section, Text, vega_bundle
 
 EVIL = '</script><script>alert("1")</script><img src=x onerror=alert(1)> & $title'
 
@@ -79,3 +79,16 @@ def test_the_page_is_written_whole(tmp_path):
 def test_the_page_may_not_reach_out():
     """The page forbids its own scripts to ask any other computer."""
     assert "default-src 'none'" in Page("t", "s", (), ()).html()
+
+
+def test_kept_libraries_are_those_that_are_made(tmp_path):
+    """The Vega libraries that a project keeps are used while they are whole, and made anew if somebody changed them."""
+    made = vega_bundle()
+    assert made == vega_bundle.__wrapped__(tmp_path)
+    (kept,) = tmp_path.iterdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("vl_convert.javascript_bundle", lambda *_: pytest.fail("made again"))
+        assert made == vega_bundle.__wrapped__(tmp_path)
+    kept.write_text("alert(1)", "utf-8")
+    assert made == vega_bundle.__wrapped__(tmp_path)
+    assert made == kept.read_text("utf-8")

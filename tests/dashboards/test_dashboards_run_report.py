@@ -127,7 +127,8 @@ def test_a_single_source_has_no_overlap(lake):
     """With one customer source the overlap of sources is a sentence."""
     fill(lake, tables.RECORDS, {"record_id": "crm:1", "source": "crm", "surname": "orr", "given_name": "cy"})
     fill(lake, tables.IDENTITIES, {"record_id": "crm:1", "master_id": "m1", "household_id": "h1", "cohesion": 1.0})
-    fill(lake, tables.GOLDEN_RECORDS, {"master_id": "m1", "household_id": "h1", "surname": "orr", "given_name": "cy"})
+    golden = {"master_id": "m1", "household_id": "h1", "surname": "orr", "given_name": "cy"}
+    fill(lake, tables.GOLDEN_RECORDS, {**golden, "records": 1, "sources": ["crm"]})
     report = write_run_report(lake, quiet_run(lake, identify={"customers": 1, "households": 1}))
     assert "a single customer source, crm," in own_text(report)
     for spec in charts(report):

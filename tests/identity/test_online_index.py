@@ -125,7 +125,8 @@ def test_a_failed_build_leaves_the_old_index(project, monkeypatch):
         with pytest.raises(ModelError):
             build_index(lake, model={"format_version": 0})
         with monkeypatch.context() as broken:
-            broken.setattr("c360ml.identity.online_index.write_keys", lambda *_: 1 / 0)
+            for written in ("index_filling.write_keys", "index_filling.write_about"):
+                broken.setattr(f"c360ml.identity.{written}", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 build_index(lake)
         # A build that was killed leaves its folder.
@@ -199,8 +200,10 @@ def test_a_record_of_the_base_stays_replaced_in_a_new_index(project):
             build_index(lake)
             delta = Delta(project)
             (digest,) = delta.bases()
-            model, _ = delta.base(digest)
-            assert (set() if landed else {0}) == delta.hidden(model, [0, 1, 2])
+            model, name = delta.base(digest)
+            records = Base(project / INDEX / name, digest).records
+            position = records.find(record_id)
+            assert (set() if landed else {position}) == delta.hidden(model, list(range(len(records))))
             delta.close()
             with IdentityStore(project) as store:
                 assert (None if landed else stored.master_id) == store.resolve(ZORA).master_id

@@ -23,7 +23,10 @@ from c360ml.linkage.append import (
     Appended,
     Linked,
     append,
+    gained_of,
+    linked_pairs,
     linked_records,
+    lost_of,
 )
 
 Rows = list[tuple[Any, ...]]
@@ -62,7 +65,8 @@ class Store:
 
     def scored_at_once(self) -> tuple[Rows, Rows]:
         model = self.fresh_model().score("now", con=self.con, statistics="learnt")
-        return self._rows(model.pairs_query()), self._rows(f"from {model.cluster_table()}")
+        clusters = model.cluster_table()
+        return self._rows(linked_pairs(model.pairs_query(), clusters)), self._rows(f"from {clusters}")
 
     def _rows(self, query: str) -> Rows:
         return self.con.execute(f"from ({query}) order by all").fetchall()
@@ -83,7 +87,9 @@ def linked_store(project: Path, share: float, constraints: Constraints | None = 
     model = LinkageModel(constraints=store.constraints).fit("now", con=con)
     store.model = model.to_dict()
     con.execute("create table learnt as from term_statistics").fetchall()
-    store.keep(model.pairs_query(), f"from {model.cluster_table()}", linked_records(con, model, "now"))
+    clusters = model.cluster_table()
+    pairs = linked_pairs(model.pairs_query(), clusters)
+    store.keep(pairs, f"from {clusters}", linked_records(con, model, "now"))
     return store, ids[first:]
 
 
@@ -132,6 +138,28 @@ def test_appending_nothing_changes_nothing(half_linked):
     before = store.stored()
     assert store.bring_up_to_date() == Appended(0, 0, 0, 0, 0, 0)
     assert store.stored() == before
+
+
+def test_only_rows_that_differ_are_written_again(half_linked):
+    """What appending takes out and adds has no row in common, and is all that changes."""
+    store, others = restored(half_linked[0]), half_linked[1]
+    store.add(others[:30])
+    before = {name: set(store._rows(f"from {name}")) for name in ("links", "linked_clusters")}
+    store.bring_up_to_date()
+    for name, appended in (("links", APPENDED_LINKS), ("linked_clusters", APPENDED_CLUSTERS)):
+        now = set(store._rows(f"from {name}"))
+        assert now - before[name] == set(store._rows(f"from {gained_of(appended)}"))
+        keys = len(store.con.sql(f"from {lost_of(appended)}").columns)
+        assert {row[:keys] for row in before[name] - now} == set(store._rows(f"from {lost_of(appended)}"))
+
+
+def test_only_records_asked_for_are_looked_at(half_linked):
+    """Of records that are said not to have changed, none is: they are not even read."""
+    store, others = restored(half_linked[0]), half_linked[1]
+    store.add(others[:2])
+    linked = Linked("seen", "links", "linked_clusters", "learnt")
+    asked = f"select '{others[0]}' as record_id"
+    assert append(store.con, store.fresh_model(), "now", linked, asked).new == 1
 
 
 def test_only_what_is_touched_is_clustered_again(half_linked):

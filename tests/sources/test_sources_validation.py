@@ -409,13 +409,23 @@ def test_of_repeated_keys_the_latest_change_stays(tmp_path):
     page = contacts(
         {"Id": "A", "LastModifiedDate": "2024-03-01T00:00:00.000+0000"},
         {"Id": "A", "LastModifiedDate": "2024-02-01T00:00:00.000+0000"},
-        {"Id": "B", "LastModifiedDate": None},
-        {"Id": "B", "LastModifiedDate": None},
+        {"Id": "B", "LastModifiedDate": None, "FirstName": "Ann"},
+        {"Id": "B", "LastModifiedDate": None, "FirstName": "Anne"},
         {"Id": "B", "LastModifiedDate": "2024-05-01T00:00:00.000+0000", "Email": "broken"},
     )
     _, lake = run(tmp_path, ("sf", "salesforce", "c.json", page))
 
     assert [(2, "duplicate_key"), (3, "duplicate_key"), (5, "email_invalid")] == reasons(lake)
+
+
+def test_of_rows_that_say_the_same_as_the_latest_the_first_stays(tmp_path):
+    """A row that is delivered again changes nothing, nor does one that says anew what was said before."""
+    page = contacts(
+        *({"Id": "A", "FirstName": name} for name in ("Ann", "Anne", "Ann", "Ann")), {"Id": "B"}, {"Id": "B"}
+    )
+    _, lake = run(tmp_path, ("sf", "salesforce", "c.json", page))
+
+    assert [(number, "duplicate_key") for number in (2, 3, 4, 6)] == reasons(lake)
 
 
 def test_a_deletion_takes_earlier_versions_along(tmp_path):

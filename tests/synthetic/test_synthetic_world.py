@@ -256,8 +256,8 @@ def read_rows(path):
     return page.get("records") or page["value"]
 
 
-def test_of_twice_used_keys_the_earlier_row_is_bad(world, bad):
-    """A key is used twice exactly where a duplicate is planted, and the planted row comes first."""
+def test_of_twice_used_keys_the_later_row_is_bad(world, bad):
+    """A key is used twice exactly where a duplicate is planted, and the planted row comes last."""
     folder = world[0]
     planted = [row for row in bad if row["reason"] == "duplicate_key"]
     for file in {row["file"] for row in planted}:
@@ -265,7 +265,7 @@ def test_of_twice_used_keys_the_earlier_row_is_bad(world, bad):
         places = {}
         for number, row in enumerate(read_rows(folder / file), 1):
             places.setdefault(next(value for name, value in row.items() if name in KEY_COLUMNS), []).append(number)
-        twice = {(key, min(numbers)) for key, numbers in places.items() if key and len(numbers) > 1}
+        twice = {(key, max(numbers)) for key, numbers in places.items() if key and len(numbers) > 1}
         assert twice == mine
 
 

@@ -14,8 +14,10 @@ import pytest
 from c360ml import tables
 from c360ml.errors import ProjectError
 from c360ml.lakehouse import Lakehouse
+from c360ml.sources.landed_files import Landed
 from c360ml.tracking import log_run
-from c360ml.tracking.run_log import MADE_UP_PERSON
+from c360ml.tracking.inputs import digest_of_file
+from c360ml.tracking.registry import MADE_UP_PERSON
 from c360ml.tracking.store import embedded_uri, ensure_database, tracking_store
 
 
@@ -79,12 +81,22 @@ def test_datasets_are_logged_by_version_and_digest(published_project, client):
 
 
 def test_the_hash_of_every_file_read_is_kept(published_project, client, tmp_path):
-    """Versions of all tables and SHA-256 of all extracts and labels are with the run."""
+    """Versions of all tables and BLAKE2b of all extracts and labels are with the run."""
     told = client.download_artifacts(published_project.tracked.run_id, "data.json", str(tmp_path))
     content = json.loads(Path(told).read_text())
     assert {table.path for table in tables.ALL} == content["tables"].keys()
     for file in ("labels/labelled_pairs.csv", "labels/true_people.parquet", "extracts/digital/accounts.ndjson"):
-        assert hashlib.sha256((published_project.folder / file).read_bytes()).hexdigest() == content["files"][file]
+        assert hashlib.blake2b((published_project.folder / file).read_bytes()).hexdigest() == content["files"][file]
+
+
+def test_an_extract_that_changed_since_it_was_landed_is_hashed_again(tmp_path):
+    """A noted hash counts only while size and time of change are those that were noted."""
+    file = tmp_path / "accounts.csv"
+    file.write_text("id\n1\n")
+    state = file.stat()
+    assert "noted" == digest_of_file(file, Landed(state.st_size, state.st_mtime_ns, "noted", 1))
+    for noted in (None, Landed(state.st_size, None, "noted", 1), Landed(9, state.st_mtime_ns, "noted", 1)):
+        assert hashlib.blake2b(file.read_bytes()).hexdigest() == digest_of_file(file, noted)
 
 
 def test_errors_are_told_by_record_key(published_project, client):
