@@ -79,7 +79,7 @@ _ORDERS = {
     "event_row": "happened_at, source_key",
 }
 
-# Of two rows of one key that say the same the first stays: repeated rows, as other spoiled ones, stand last in their file.
+# Of rows of one key that say the same the first stays: repeated rows, as other spoiled ones, stand last in their file.
 _POSITIONS = """
 create or replace table {table} as
 select *, row_number() over (
