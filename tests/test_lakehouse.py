@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -397,3 +398,18 @@ def test_connections_keep_to_their_limits():
     threads, zone, memory = con.execute(asked).fetchall()[0]
     assert (1, "UTC") == (threads, zone)
     assert memory.startswith(("476", "512"))
+
+
+def test_joins_as_written_hash_the_right_side(tmp_path):
+    """The right side of a join is the one that is hashed, though it has more rows; afterwards DuckDB chooses."""
+    join = "explain select * from range(10) few(i) join range(1_000_000) many(i) using (i)"
+
+    def sides(lake):
+        ((_, plan),) = lake.rows(join)
+        return re.findall(r"~([\d,]+) rows", plan.splitlines()[-2])
+
+    with Lakehouse(tmp_path) as lake:
+        assert ["1,000,000", "10"] == sides(lake)
+        with lake.joins_as_written():
+            assert ["10", "1,000,000"] == sides(lake)
+        assert ["1,000,000", "10"] == sides(lake)

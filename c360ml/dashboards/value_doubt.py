@@ -10,6 +10,7 @@ from c360ml.dashboards.charts import Field, histogram, intervals
 from c360ml.dashboards.formats import UNKNOWN, count, measure, plural, share
 from c360ml.dashboards.page import Block, Chart, DataTable, Section, Text
 from c360ml.dashboards.purchase_charts import alive_chart, alive_rows, belief_grid, belief_rows
+from c360ml.lakehouse import day_of
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -32,13 +33,13 @@ _WIDEST = """
 """
 _AGES = "select quantile_cont(age_weeks, 0.5) as age, max(age_weeks) as greatest from gold.customer_value"
 # The customer with most repeat purchases who fell silent for at least a quarter of their time.
-_LIFE = """
+_LIFE = f"""
     with silent as (
         select customer_id from gold.customer_value
         where age_weeks - first_to_last_purchase_weeks > age_weeks / 4
         order by repeat_purchases desc, customer_id limit 1
     )
-    select distinct occurred_at::date as day from gold.interactions
+    select distinct {day_of("occurred_at")} as day from gold.interactions
     where interaction_type = 'PURCHASE' and coalesce(amount, 0) >= 0 and master_id = (select customer_id from silent)
     order by day
 """

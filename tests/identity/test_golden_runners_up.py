@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from identity_tables import lay
 
+from c360ml import tables
 from c360ml.config import Config
 from c360ml.errors import ConfigError
 from c360ml.identity import identify
-from c360ml.identity.golden import golden_choices
+from c360ml.identity.golden import golden_choices, provenance_sql
 from c360ml.identity.golden_rules import RULES, chosen_rules
 from c360ml.lakehouse import Lakehouse
 
@@ -52,6 +53,28 @@ def test_no_other_value_no_runner_up(lake):
     lay(lake, [record("1", phone="+1"), record("2", phone="+1")])
     identify(lake, Config())
     assert [("crm:1", None, "most_recent", 1)] == provenance(lake, "phone")
+
+
+def test_choosing_a_few_records_at_a_time_gives_the_same_customers(tmp_path, monkeypatch, small_world_project):
+    """How many records are chosen among at a time changes no golden record and no provenance."""
+    chosen = []
+    for at_once in (1_000_000, 37):
+        monkeypatch.setattr("c360ml.identity.golden.RECORDS_AT_ONCE", at_once)
+        with Lakehouse(small_world_project) as lake:
+            for table in (tables.RECORDS, tables.IDENTITIES):
+                lake.open(table)
+            rules = chosen_rules({})
+            with (
+                lake.scratch("master_records", "select master_id, record_id from silver.identities"),
+                golden_choices(lake, (), rules),
+            ):
+                chosen.append(
+                    [sorted(lake.rows(f"select c::varchar from ({query}) c")) for query in (
+                        "from golden_choices", provenance_sql(rules)
+                    )]
+                )  # fmt: skip
+    assert chosen[0] == chosen[1]
+    assert 100 < len(chosen[0][0])
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,22 @@ def test_a_patch_is_of_what_changed_alone(lake):
     assert len(np.fromfile(base / "gone_records.u32", np.uint32)) < total / 20
 
 
+def test_a_patch_that_fails_leaves_the_index_as_it_was(lake, tmp_path, monkeypatch):
+    """A patch that goes wrong leaves no half of it: the older index stays, and the next build makes up for it."""
+    model, older = read_model(lake.folder), inodes(lake)
+    index = lake.folder / "data" / "index"
+    standing = sorted(path.name for path in index.iterdir())
+    change(lake, 7)
+    with monkeypatch.context() as patched:
+        patched.setattr("c360ml.identity.index_patch.write_keys", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            build_index(lake)
+    assert older == inodes(lake)
+    assert standing == sorted(path.name for path in index.iterdir())
+    base = build_index(lake)
+    assert filled_anew(lake, model, tmp_path / base.name) == answers(base, model_digest(model))
+
+
 def test_where_much_changed_all_is_filled_anew(lake):
     """An index is not patched if more than a tenth of the records changed, nor its customers if a tenth of them did."""
     older = inodes(lake)
