@@ -10,6 +10,7 @@ const THEME = {
     labelColor: "var(--muted)", titleColor: "var(--muted)", gridColor: "var(--line)",
     domainColor: "var(--axis)", tickColor: "var(--axis)",
     labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", titlePadding: 8,
+    labelSeparation: 4,
   },
   axisDiscrete: { ticks: false, domain: false, grid: false, labelPadding: 6, labelColor: "var(--ink)" },
   axisQuantitative: { domain: false, ticks: false, tickCount: 6 },

@@ -204,6 +204,7 @@ def _theme(colours: Mapping[str, str]) -> dict[str, Any]:
             "gridColor": colours["line"],
             "titleFontWeight": "normal",
             "labelLimit": 260,
+            "labelSeparation": 4,
         },
         "range": {"category": series},
         "bar": {"color": series[0]},

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from c360ml import tables
 from c360ml.errors import TableError
@@ -40,7 +40,7 @@ class Judged:
     @property
     def limit(self) -> float:
         """What `t` stays within by chance."""
-        return float(student.ppf(_CONFIDENCE, self.units)) if self.units else 0.0
+        return float(stdtrit(self.units, _CONFIDENCE)) if self.units else 0.0
 
     @property
     def verdict(self) -> str:

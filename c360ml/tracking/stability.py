@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 
 _SMOOTHING = 0.5
 INDEPENDENT = (1.0, math.inf)
@@ -32,7 +32,7 @@ class Index:
         if not math.isfinite(self.mean):
             return math.inf
         ahead = self.value / self.chi_square if self.chi_square else 1.0
-        return float(ahead * self.mean / self.freedom * chi2.isf(level, self.freedom))
+        return float(ahead * self.mean / self.freedom * chdtri(self.freedom, level))
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Change:
 
     def by_chance(self, level: float) -> float:
         """Give what its size stays below without any change, but for a share `level` of comparisons."""
-        return float(self.standard_error * norm.isf(level / 2))
+        return float(-self.standard_error * ndtri(level / 2))
 
 
 def stability_index(
