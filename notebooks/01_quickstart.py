@@ -41,8 +41,8 @@ lake.sql("""
 """).df()
 
 # %% [markdown]
-# The report's charts are at hand for notebooks, e.g. where the value will come from. Jupyter draws them with a script from
-# the network; where there is none, `alt.renderers.enable("svg")` draws them here (needs `pip install vl-convert-python`).
+# The report's charts are at hand for notebooks, e.g. where the value will come from. Jupyter draws them with a script
+# from the network; where there is none, say `alt.renderers.enable("svg")` first.
 
 # %%
 lake.open(tables.CUSTOMER_VALUE)
