@@ -9,7 +9,7 @@ without one that is; so it only matters if it changed between two clusters that 
 A component stands if its units are neither affected nor touched: all that joins them is as it was, and nothing joins
 them to others, now or before. That large components are cut hangs on their size: so it must also be sure that it was
 cut, or was not, as it is now. It is if what joins its units, over others of unaffected clusters, holds no touched one;
-or if that alone is large, for then what it was a part of was large, too.
+or if pairs that did not change make it large, for then what it was a part of was large, too.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ def _of_uncut(doubtful: DoubtfulUnits, touched: Bools, steady: Bools) -> Bools:
     """Per unit whether it is not sure that it was in a large component, or was not, as it is now."""
     one, other = doubtful.near
     both = steady[one] & steady[other]
-    piece = components(len(doubtful.unit), one[both], other[both])
-    sizes = np.bincount(piece[doubtful.unit == np.arange(len(doubtful.unit))], minlength=piece.max(initial=0) + 1)
-    unsure: Bools = _holding(piece, touched) & (sizes[piece] <= LARGEST_COMPONENT)
+    # A pair that changed has touched both its units: what others join was joined before.
+    lasting = both & ~(touched[one] & touched[other])
+    hangs, hung = (components(len(doubtful.unit), one[which], other[which]) for which in (both, lasting))
+    sizes = np.bincount(hung[doubtful.unit == np.arange(len(doubtful.unit))], minlength=hung.max(initial=0) + 1)
+    unsure: Bools = _holding(hangs, touched) & (sizes[hung] <= LARGEST_COMPONENT)
     return unsure

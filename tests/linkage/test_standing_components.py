@@ -3,7 +3,7 @@
 from itertools import combinations
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from c360ml.linkage import doubtful_units, standing_components
@@ -54,6 +54,12 @@ def changes(before, now, gone):
 
 
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(
+    before={(0, 2): 2.0, (0, 6): -3.0, (0, 1): -5.5, (0, 3): -3.0},
+    other={(0, 1): -5.5, (3, 4): -3.0, (0, 2): -5.5, (0, 3): -5.5, (11, 13): -5.5, (12, 13): -5.5},
+    kept=4,
+    gone=[],
+)
 @given(before=PAIRS, other=PAIRS, kept=st.integers(2, 6), gone=st.lists(st.integers(0, RECORDS - 1), max_size=1))
 def test_what_stands_is_as_it_was(monkeypatch, before, other, kept, gone):
     """Whatever pairs come, go or change, however large components are cut, no changed component is said to stand."""
