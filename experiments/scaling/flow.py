@@ -1,4 +1,8 @@
-"""One process each: a whole run, plain Splink's part of it, a day's append, questions to gold. Each prints JSON."""
+"""One process each: a run, plain Splink's part, a day's append, questions to gold, a comparison. Each prints JSON.
+
+python experiments/scaling/flow.py run|append|splink|questions FOLDER
+python experiments/scaling/flow.py same FOLDER OTHER
+"""
 
 from __future__ import annotations
 
@@ -84,6 +88,29 @@ def questions(folder: str) -> dict[str, object]:
     return {"heaviest": median(heaviest), "page": median(pages)}
 
 
+CLOCK = {"loaded_at", "happened_at", "valid_from", "retired_at", "forgotten_at"}
+
+
+def same(folder: str, other: str) -> dict[str, object]:
+    """Compare the tables of two projects, without times of the run, by the sum of their rows' digests."""
+    from c360ml import tables
+    from c360ml.lakehouse import Lakehouse
+
+    found = []
+    for project in (folder, other):
+        with Lakehouse(project) as lake:
+            found.append({table.path: _digest(lake, table) for table in tables.ALL if lake.version(table) is not None})
+    ours, theirs = found
+    different = sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+    return {"tables": len(ours), "rows": sum(rows for rows, _ in ours.values()), "different": different}
+
+
+def _digest(lake, table) -> tuple[int, str]:
+    columns = [f'"{name}"' for name in table.columns if name not in CLOCK]
+    digest = f"sum(hash({', '.join(columns)})::hugeint)::varchar"
+    return lake.rows(f"select count(*), {digest} from {lake.open(table)}")[0]
+
+
 def _page(lake, master_id: str) -> None:
     lake.con.execute("select * from gold.customer_360 where master_id = $1", [master_id]).fetchall()
     lake.con.execute("select * from gold.interactions where master_id = $1", [master_id]).fetchall()
@@ -96,6 +123,5 @@ def _seconds(work) -> float:
 
 
 if __name__ == "__main__":
-    print(
-        json.dumps({"run": run, "append": append, "splink": splink, "questions": questions}[sys.argv[1]](sys.argv[2]))
-    )
+    parts = {"run": run, "append": append, "splink": splink, "questions": questions, "same": same}
+    print(json.dumps(parts[sys.argv[1]](*sys.argv[2:])))
