@@ -88,11 +88,11 @@ def questions(folder: str) -> dict[str, object]:
     return {"heaviest": median(heaviest), "page": median(pages)}
 
 
-CLOCK = {"loaded_at", "happened_at", "valid_from", "retired_at", "forgotten_at"}
+CLOCK = {"run_id", "loaded_at", "happened_at", "valid_from", "retired_at", "forgotten_at"}
 
 
 def same(folder: str, other: str) -> dict[str, object]:
-    """Compare the tables of two projects, without times of the run, by the sum of their rows' digests."""
+    """Compare the tables of two projects, without the run's ID and times, by the sum of their rows' digests."""
     from c360ml import tables
     from c360ml.lakehouse import Lakehouse
 
