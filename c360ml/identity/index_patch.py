@@ -43,7 +43,8 @@ from c360ml.identity.index_filling import (
 )
 from c360ml.lakehouse import Lakehouse, rows_of
 from c360ml.linkage import LinkageModel, online
-from c360ml.linkage.features import NAMED_FEATURES, build_features
+from c360ml.linkage.append import is_compared
+from c360ml.linkage.features import build_features
 from c360ml.table_changes import changed_keys, lost_and_gained
 from c360ml.tables import Table
 
@@ -52,11 +53,7 @@ MOST_PATCHED = 0.1
 MOST_LOOKED_UP = 0.005
 """Of a larger share of the rows, positions are counted, not looked up."""
 _LOOKED_AT = (tables.RECORDS, tables.IDENTITIES, tables.GOLDEN_RECORDS, tables.CUSTOMER_360)
-_READ_OF_RECORDS = tuple(
-    name
-    for name in tables.RECORDS.columns
-    if name in {*NAMED_FEATURES, "source", "email_kind"} or name.startswith("attribute_")
-)
+_READ_OF_RECORDS = tuple(filter(is_compared, tables.RECORDS.columns))
 
 
 def patch(lake: Lakehouse, content: Mapping[str, Any], folder: Path, older: Path) -> bool:
