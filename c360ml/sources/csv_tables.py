@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -210,7 +211,7 @@ def _mend(con: duckdb.DuckDBPyConnection, extract: Extract, table: CsvTable, scr
     """Copy a file, each line with broken quotes or far too many fields put into quotes as one field."""
     delimiter = re.escape(table.delimiter)
     field = f'(?:"(?:[^"]|"")*"|[^"{delimiter}][^{delimiter}]*|)'
-    copy = scratch / f"{len(list(scratch.iterdir()))}.csv"
+    copy = scratch / f"{uuid.uuid4()}.csv"
     try:
         con.execute(
             f"""

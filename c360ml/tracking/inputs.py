@@ -52,7 +52,7 @@ def log_labels(result: RunResult) -> None:
 
     for file in _labels(result):
         source = CodeDatasetSource(tags={"mlflow.source.name": file})
-        dataset = _dataset(source, Path(file).stem, _sha256(result.folder / file)[:32])
+        dataset = _dataset(source, Path(file).stem, digest_of_file(result.folder / file, None)[:32])
         mlflow.log_input(dataset, context="evaluation")
 
 
@@ -98,8 +98,3 @@ def digest_of_file(path: Path, noted: Landed | None) -> str:
         return noted.content_hash
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

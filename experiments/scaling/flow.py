@@ -1,15 +1,19 @@
 """One process each: a run, plain Splink's part, a day's append, questions to gold, a comparison. Each prints JSON.
 
 python experiments/scaling/flow.py run|append|splink|questions FOLDER
+python experiments/scaling/flow.py hold_back|deliver FOLDER
 python experiments/scaling/flow.py same FOLDER OTHER
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+from mmap import mmap
 from pathlib import Path
+from shutil import copy
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -45,6 +49,44 @@ def run(folder: str, *, append: bool = False) -> dict[str, object]:
 def append(folder: str) -> dict[str, object]:
     """Bring new files in, with the models as they are."""
     return run(folder, append=True)
+
+
+BATCH = {
+    "dms/customers.csv": 50_000,
+    "dms/sales.csv": 100_000,
+    "service/service_records.csv": 50_000,
+    "digital/events.ndjson": 50_000,
+}
+"""A day's batch: how many of a file's last rows come later; 50,000 records and 200,000 interactions."""
+
+
+def hold_back(folder: str) -> dict[str, object]:
+    """Move the last rows of a new world's extracts to `later/`, as the batch that a day brings."""
+    for name, rows in BATCH.items():
+        _cut_off(Path(folder) / "extracts" / name, Path(folder) / "later" / name, rows)
+    return {"held back": sum(BATCH.values())}
+
+
+def deliver(folder: str) -> dict[str, object]:
+    """Put the batch that was held back beside the extracts, as new files."""
+    for name in BATCH:
+        path = Path(name)
+        copy(Path(folder) / "later" / name, Path(folder) / "extracts" / path.with_stem(f"{path.stem}_later"))
+    return {"delivered": sum(BATCH.values())}
+
+
+def _cut_off(path: Path, later: Path, rows: int) -> None:
+    """Move the last rows of a file, one a line, to another that gets its header, if it has one."""
+    with path.open("rb+") as file, mmap(file.fileno(), 0) as text:
+        header = text[: text.find(b"\n") + 1] if path.suffix == ".csv" else b""
+        start = len(text) - 1
+        for _ in range(rows):
+            start = text.rfind(b"\n", len(header), start)
+        if start < 0:
+            raise SystemExit(f"{path} must have more than {rows:,} rows")
+        later.parent.mkdir(parents=True, exist_ok=True)
+        later.write_bytes(header + text[start + 1 :])
+    os.truncate(path, start + 1)
 
 
 def splink(folder: str) -> dict[str, object]:
@@ -123,5 +165,6 @@ def _seconds(work) -> float:
 
 
 if __name__ == "__main__":
-    parts = {"run": run, "append": append, "splink": splink, "questions": questions, "same": same}
-    print(json.dumps(parts[sys.argv[1]](*sys.argv[2:])))
+    parts = [run, append, splink, questions, hold_back, deliver, same]
+    by_name = {part.__name__: part for part in parts}
+    print(json.dumps(by_name[sys.argv[1]](*sys.argv[2:])))

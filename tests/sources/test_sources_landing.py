@@ -158,6 +158,31 @@ def test_an_unclosed_quote_at_the_end_loses_nothing(tmp_path):
     assert "Bo" in json.dumps(rows[1:]) and "Cy" in json.dumps(rows[1:])
 
 
+def test_files_that_are_read_at_once_do_not_mix(tmp_path):
+    """Files whose broken rows are mended beside each other each keep their own rows and numbers."""
+    for number in range(8):
+        (tmp_path / f"{number}.csv").write_text(f'id,name\n1,of {number}\n2,"broken" {number}\n3,last\n')
+    with Lakehouse(tmp_path, threads=4) as lake:
+        land(lake, config(files="*.csv"))
+        rows = lake.rows("select file, row_number, raw from bronze.source_rows order by all")
+    names = [(file, number, json.loads(raw).get("name")) for file, number, raw in rows if number != 2]
+    assert names == [
+        (f"{number}.csv", place, name) for number in range(8) for place, name in ((1, f"of {number}"), (3, "last"))
+    ]
+    assert [json.loads(raw)["fields"] for _, number, raw in rows if number == 2] == [
+        [f'2,"broken" {number}'] for number in range(8)
+    ]
+
+
+def test_of_several_faults_that_of_the_first_file_is_told(tmp_path):
+    """Which fault is told does not depend on which of the files read at once is done first."""
+    (tmp_path / "a.json").write_text('[{"id": "1"}' + ',{"id": "2"}' * 20_000)
+    (tmp_path / "b.json").write_text('[{"id": ')
+    for _ in range(5):
+        with Lakehouse(tmp_path, threads=2) as lake, pytest.raises(SourceError, match=r"^a\.json"):
+            land(lake, config(files="*.json"))
+
+
 def test_lines_that_are_no_json_objects_are_kept_whole(tmp_path):
     """A bad NDJSON line keeps its place and its text; blank lines count as lines but not as rows."""
     rows = landed(tmp_path, "a.ndjson", '{"id":1}\n\n{"id":\n[2]\n{"id":4}\n{"id":5}\n')
