@@ -19,6 +19,7 @@ from c360ml.linkage.evaluation_tables import JUDGED, CountedPairs
 if TYPE_CHECKING:
     import duckdb
 
+    from c360ml.linkage.error_comparison import ErrorComparison
     from c360ml.linkage.splink_engine import SplinkEngine
 
 MOST_COMPARED = 200_000
@@ -119,7 +120,7 @@ def error_kinds(
     *,
     threshold: float,
     numbered: str = JUDGED,
-    engine: SplinkEngine | None = None,
+    engine: SplinkEngine | ErrorComparison | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Count `error_pairs` by kind, most frequent first.
 
@@ -189,7 +190,9 @@ def _kind_rows(rows: list[tuple[Any, ...]], total: float) -> list[dict[str, Any]
     ]
 
 
-def _register_kinds(con: duckdb.DuckDBPyConnection, engine: SplinkEngine | None, *, unscored: bool) -> None:
+def _register_kinds(
+    con: duckdb.DuckDBPyConnection, engine: SplinkEngine | ErrorComparison | None, *, unscored: bool
+) -> None:
     """Write `kind_of(side, stage, pattern, kind)` for the distinct combinations of `staged_errors`."""
     found = con.execute("select distinct side, stage, pattern from staged_errors order by all").fetchnumpy()
     side, stage = (np.asarray(found[name], dtype=object) for name in ("side", "stage"))

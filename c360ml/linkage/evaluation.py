@@ -19,7 +19,7 @@ from c360ml.linkage.calibration import (
     probability_scores,
     threshold_table,
 )
-from c360ml.linkage.comparisons import choose_comparisons
+from c360ml.linkage.error_comparison import ErrorComparison
 from c360ml.linkage.error_kinds import (
     FALSE_MERGES,
     MISSED_LINKS,
@@ -45,7 +45,6 @@ from c360ml.linkage.evaluation_tables import (
     number_records,
     require_columns,
 )
-from c360ml.linkage.features import build_features
 from c360ml.linkage.group_errors import group_measures, source_pair_measures
 from c360ml.linkage.labels import (
     LABELLED,
@@ -144,24 +143,6 @@ def show_groups(con: duckdb.DuckDBPyConnection, groups: Any) -> str | None:
     return None if groups is None else _show(con, groups, "evaluated_groups", ("record_id", "group"))
 
 
-def open_comparisons(
-    con: duckdb.DuckDBPyConnection, records: str, model: dict[str, Any], statistics: str | None = None
-) -> tuple[str, SplinkEngine]:
-    """Make ready to compare pairs of `records` as a saved model does, without blocking or scoring.
-
-    Args:
-        con: connection that holds the records.
-        records: table of standardized records.
-        model: the saved model.
-        statistics: table of what the model's own file told of its values; without it, these records tell.
-
-    Returns:
-        The table that numbers the records (`rid, record_id, source`), and what compares their pairs.
-    """
-    features = build_features(con, records, statistics)
-    return features.name, SplinkEngine(con, features.name, choose_comparisons(model["columns"]), ())
-
-
 def _show(con: duckdb.DuckDBPyConnection, table: Any, name: str, columns: tuple[str, ...]) -> str:
     relation = as_relation(con, table)
     require_columns(relation, name.removeprefix("evaluated_"), columns)
@@ -195,7 +176,7 @@ class Judging:
     candidates: bool = False
     groups: str | None = None
     sources: str | None = None
-    engine: SplinkEngine | None = None
+    engine: SplinkEngine | ErrorComparison | None = None
     band: tuple[float, float] = REVIEW_BAND
     seed: int = 1
 

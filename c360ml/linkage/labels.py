@@ -72,11 +72,11 @@ def _read_true_ids(con: duckdb.DuckDBPyConnection, given: duckdb.DuckDBPyRelatio
     con.execute(f"""
         create or replace temp table {LABELLED} as
         select cast(record_id as varchar) as record_id, min(cast(true_id as varchar)) as true_id,
-               count(distinct true_id) as answers{kept}
+               min(true_id) <> max(true_id) as contradicted{kept}
         from given_labels where true_id is not null group by 1
     """).fetchall()
     nameless, contradicted = con.execute(
-        f"select count(*) filter (record_id is null), count(*) filter (answers > 1) from {LABELLED}"
+        f"select count(*) filter (record_id is null), count(*) filter (contradicted) from {LABELLED}"
     ).fetchall()[0]
     _refuse_faults({"without a record id": nameless, "records with two true ids": contradicted})
 

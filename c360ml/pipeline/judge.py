@@ -10,7 +10,8 @@ from c360ml import tables
 from c360ml.config import Config
 from c360ml.errors import ColumnError, DataError, SourceError
 from c360ml.lakehouse import EngineError, Lakehouse
-from c360ml.linkage.evaluation import EVEN_ODDS, Judging, open_comparisons
+from c360ml.linkage.error_comparison import ErrorComparison
+from c360ml.linkage.evaluation import EVEN_ODDS, Judging
 from c360ml.linkage.evaluation_tables import number_pairs, number_records
 from c360ml.linkage.labels import read_labels
 from c360ml.linkage.step import MODEL_FILE
@@ -70,12 +71,12 @@ def judge(lake: Lakehouse, labels: Mapping[str, str]) -> dict[str, Any]:
 def _judging(lake: Lakehouse) -> Judging:
     """Take the run's links, its records and its comparisons, as far as they are there."""
     saved = lake.read_json(MODEL_FILE)
-    threshold, engine = EVEN_ODDS, None
-    if saved is None or lake.version(tables.RECORDS) is None:
-        numbered = number_records(lake.con, "judged_clusters")
-    else:
+    numbered = number_records(lake.con, "judged_clusters")
+    threshold, engine, records = EVEN_ODDS, None, None
+    if saved is not None and lake.version(tables.RECORDS) is not None:
         told = lake.open(tables.TERM_STATISTICS) if lake.version(tables.TERM_STATISTICS) is not None else None
-        numbered, engine = open_comparisons(lake.con, lake.open(tables.RECORDS), saved, told)
+        records = lake.open(tables.RECORDS)
+        engine = ErrorComparison(lake.con, records, numbered, saved, told)
         threshold = saved["fit"]["threshold"]
     return Judging(
         lake.con,
@@ -83,7 +84,7 @@ def _judging(lake: Lakehouse) -> Judging:
         numbered,
         threshold=threshold,
         scored=number_pairs(lake.con, lake.open(tables.LINKS), numbered),
-        sources=None if engine is None else numbered,
+        sources=records,
         engine=engine,
     )
 
