@@ -15,7 +15,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from c360ml.lakehouse import Lakehouse
 from c360ml.spark.tasks import arrow_type, spark_type
@@ -62,7 +62,7 @@ class Frames:
         ]
         folder = self.lake.path(table) / f"spark-{uuid4().hex}"
         rows.select(*columns).write.parquet(str(folder))
-        _commit(self.lake.path(table), table, folder)
+        _commit(self.lake.path(table), table, folder, new=self.lake.version(table) is None)
         self.lake.open(table)
         return int(self.lake.one(f"select count(*) from {table.path}"))
 
@@ -91,12 +91,15 @@ class Frames:
         return sorted(uri.removeprefix("file://") for uri in rows.inputFiles())
 
 
-def _commit(path: Path, table: Table, folder: Path) -> None:
+def _commit(path: Path, table: Table, folder: Path, *, new: bool) -> None:
     """Make the Parquet files of a folder all that a Delta table holds, in one commit."""
     files = sorted(folder.glob("*.parquet"))
     schema = pa.schema([pa.field(name, arrow_type(column.type)) for name, column in table.columns.items()])
-    delta = DeltaTable.create(path, Schema.from_arrow(schema), mode="ignore", description=table.about)
-    delta.create_write_transaction([_added(path, file) for file in files], mode="overwrite", schema=schema)
+    added = [_added(path, file) for file in files]
+    if new:
+        create_table_with_add_actions(str(path), Schema.from_arrow(schema), added, description=table.about)
+    else:
+        DeltaTable(path).create_write_transaction([*added], mode="overwrite", schema=schema)
 
 
 def _added(path: Path, file: Path) -> AddAction:

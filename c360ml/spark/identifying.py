@@ -1,7 +1,7 @@
 """The step `identify` on Spark: golden values are chosen in tasks, a customer at a time, as `identity.golden` does.
 
-Which IDs last, households and the ledger need a few narrow columns of all customers: DuckDB on the driver does these,
-out of core if they are large.
+Which IDs last and the ledger need a few narrow columns of all customers: DuckDB on the driver does these, out of core
+if they are large.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from c360ml import tables
 from c360ml.config import Config, Source
 from c360ml.identity.golden import GOLDEN_CHOICES, golden_choices, golden_sql, provenance_sql
 from c360ml.identity.golden_rules import Survivorship, chosen_rules
-from c360ml.identity.households import HOUSEHOLD_MEMBERS, households
+from c360ml.identity.households import EVERYBODY, HOUSEHOLD_MEMBERS, homes_before_sql
 from c360ml.identity.identify import (
     IDENTITIES_SQL,
     READS,
@@ -28,6 +28,7 @@ from c360ml.identity.master_ids import MASTER_RECORDS, lasting_master_ids
 from c360ml.identity.redirects import write_redirects
 from c360ml.lakehouse import Lakehouse
 from c360ml.spark.frames import Frames
+from c360ml.spark.households import PEOPLE, households
 from c360ml.spark.tasks import Input, output, spread
 from c360ml.table_changes import note_inputs, versions_of
 
@@ -52,13 +53,15 @@ def identify(frames: Frames, config: Config) -> dict[str, Any]:
     lake.say("finding the master IDs of the previous run")
     with lasting_master_ids(lake) as became_of_ids:
         lake.say("choosing golden values on Spark")
-        owners = frames.of_query(f"select record_id, master_id from {MASTER_RECORDS}")
-        choices = frames.keep(_choices(frames, config.sources, rules, owners))
+        owners = frames.of_query(f"select record_id, master_id, cohesion from {MASTER_RECORDS}")
+        answers = frames.keep(_choices(frames, config.sources, rules, owners))
+        choices = frames.keep(output(answers, "choices"))
         lake.rows(f"create or replace temp view {GOLDEN_CHOICES} as {_nested(_files(frames, choices), rules)}")
-        lake.say("finding households")
-        with households(lake):
-            changes = note_changes(lake, config, rules)
-            _write(frames, rules, choices)
+        lake.say("finding households on Spark")
+        before = frames.of_query(homes_before_sql(lake))
+        members = households(frames, output(answers, "people"), owners, before)
+        changes = note_changes(lake, config, rules)
+        _write(frames, rules, choices, owners, members)
         lake.rows(f"drop view {GOLDEN_CHOICES}")
     write_redirects(lake)
     note_inputs(lake, tables.IDENTITY_INPUTS, rules=rules_digest(config, rules), read=read, wrote=WRITES)
@@ -69,11 +72,20 @@ def _files(frames: Frames, rows: DataFrame) -> str:
     return f"read_parquet({frames.files_of(rows)!r})"
 
 
-def _write(frames: Frames, rules: tuple[Survivorship, ...], choices: DataFrame) -> None:
-    members = frames.of_query(f"select master_id, household_id from {HOUSEHOLD_MEMBERS}")
-    contracts = {"golden": tables.GOLDEN_RECORDS, "provenance": tables.GOLDEN_PROVENANCE}
+def _write(
+    frames: Frames, rules: tuple[Survivorship, ...], choices: DataFrame, owners: DataFrame, members: DataFrame
+) -> None:
+    contracts = {
+        "golden": tables.GOLDEN_RECORDS,
+        "provenance": tables.GOLDEN_PROVENANCE,
+        "identities": tables.IDENTITIES,
+    }
     answers = spread(
-        {"choices": Input(choices, "master_id"), HOUSEHOLD_MEMBERS: Input(members, "master_id")},
+        {
+            "choices": Input(choices, "master_id"),
+            MASTER_RECORDS: Input(owners, "master_id"),
+            HOUSEHOLD_MEMBERS: Input(members, "master_id"),
+        },
         partial(_golden_rows, rules),
         {name: {column: each.type for column, each in table.columns.items()} for name, table in contracts.items()},
         partitions=frames.partitions,
@@ -82,29 +94,27 @@ def _write(frames: Frames, rules: tuple[Survivorship, ...], choices: DataFrame) 
     frames.lake.say("writing identities and golden records")
     for name, table in contracts.items():
         frames.write(table, output(kept, name))
-    frames.write(tables.IDENTITIES, frames.of_query(IDENTITIES_SQL))
 
 
 # ---------------------------------------------------------------------- in the tasks
 def _choices(
     frames: Frames, sources: tuple[Source, ...], rules: tuple[Survivorship, ...], owners: DataFrame
 ) -> DataFrame:
-    """The table `golden_choices` of all customers, each choice's values in columns of their own."""
+    """All customers: outputs `choices`, each choice's values in columns of their own, and `people`."""
     from pyspark.sql import functions as sf
 
     records = frames.read(tables.RECORDS).join(
         owners.select("record_id", sf.col("master_id").alias("owner")), "record_id"
     )
-    answers = spread(
+    return spread(
         {
             tables.RECORDS.path: Input(records, "owner", keep=False),
-            MASTER_RECORDS: Input(owners, "master_id"),
+            MASTER_RECORDS: Input(owners.select("record_id", "master_id"), "master_id"),
         },
         partial(_choose, sources, rules),
-        {"choices": {**_CUSTOMER, **_flat_types(rules)}},
+        {"choices": {**_CUSTOMER, **_flat_types(rules)}, "people": PEOPLE},
         partitions=frames.partitions,
     )
-    return output(answers, "choices")
 
 
 def _choose(sources: tuple[Source, ...], rules: tuple[Survivorship, ...], lake: Lakehouse) -> Iterator[tuple[str, str]]:
@@ -114,12 +124,14 @@ def _choose(sources: tuple[Source, ...], rules: tuple[Survivorship, ...], lake: 
     )
     with golden_choices(lake, sources, rules):
         yield "choices", f"select {', '.join(_CUSTOMER)}, {flat} from {GOLDEN_CHOICES}"
+        yield "people", EVERYBODY
 
 
 def _golden_rows(rules: tuple[Survivorship, ...], lake: Lakehouse) -> Iterator[tuple[str, str]]:
     lake.rows(f"create temp view {GOLDEN_CHOICES} as {_nested('choices', rules)}")
     yield "golden", golden_sql(rules)
     yield "provenance", provenance_sql(rules)
+    yield "identities", IDENTITIES_SQL
 
 
 def _nested(flat: str, rules: tuple[Survivorship, ...]) -> str:
