@@ -67,7 +67,7 @@ def households(lake: Lakehouse, people: str = EVERYBODY, owners: str = MASTER_RE
         try:
             with (
                 lake.scratch("home_groups", _GROUPS),
-                lake.scratch("homes_before", homes_before_sql(lake)),
+                lake.scratch("homes_before", _homes_before(lake)),
                 homes_of_groups(lake),
             ):
                 _avoid_ids_in_use(lake)
@@ -187,16 +187,19 @@ _GROUPS = """
 """
 
 
-def homes_before_sql(lake: Lakehouse) -> str:
-    """Living customers with their households of the run before; one that was merged brings its own along."""
+def _homes_before(lake: Lakehouse) -> str:
     if lake.version(tables.IDENTITIES) is None:
         return "select null::varchar as master_id, null::varchar as household_id where false"
-    return f"""
-        select distinct coalesce(kept.master_id, before.master_id) as master_id, before.household_id
-        from {lake.open(tables.IDENTITIES)} as before
-        left join {HEIRS} as heirs on heirs.master_id = before.master_id
-        left join {KEPT_MASTERS} as kept on kept.cluster_id = heirs.cluster_id
-    """
+    return HOMES_BEFORE.format(identities=lake.open(tables.IDENTITIES))
+
+
+HOMES_BEFORE = f"""
+    select distinct coalesce(kept.master_id, before.master_id) as master_id, before.household_id
+    from {{identities}} as before
+    left join {HEIRS} as heirs on heirs.master_id = before.master_id
+    left join {KEPT_MASTERS} as kept on kept.cluster_id = heirs.cluster_id
+"""
+"""SQL of living customers with their households of the run before; one that was merged brings its own along."""
 
 
 _KEPT_HOMES = """
