@@ -7,7 +7,9 @@ import pytest
 from c360ml import tables
 from c360ml.config import CONFIG_FILE, Config
 from c360ml.identity import identify
+from c360ml.identity import master_ids as on_driver
 from c360ml.lakehouse import Lakehouse, rows_of
+from c360ml.spark import master_ids as on_spark
 from c360ml.spark.frames import frames
 from c360ml.spark.identifying import identify as identify_on_spark
 
@@ -77,8 +79,15 @@ def run(spark, folders, prepare):
     return told
 
 
-def test_three_runs_leave_what_duckdb_leaves(spark, small_world_project, tmp_path):
-    """First run, one in which customers part, meet and go, and one in which all is as it was: the same tables."""
+def rows_back(lake, small_world_project, question):
+    """Ask for records that no customer of the second run has."""
+    with Lakehouse(small_world_project) as original:
+        records = rows_of(tables.RECORDS, original.files(tables.RECORDS))
+    return lake.rows(f"with back as (from ({records}) anti join silver.identities using (record_id)) {question}")
+
+
+def test_three_runs_leave_what_duckdb_leaves(spark, small_world_project, tmp_path, monkeypatch):
+    """First run, one in which customers part, meet and go, one in which they are back, some by upserts: one answer."""
     folders = [project(small_world_project, tmp_path / name) for name in ("duckdb", "spark")]
     first = run(spark, folders, lambda lake: None)
     assert first["new_ids"] == first["customers"]
@@ -91,6 +100,16 @@ def test_three_runs_leave_what_duckdb_leaves(spark, small_world_project, tmp_pat
             for table in (tables.RECORDS, tables.CLUSTERS, tables.LINKS):
                 lake.write(table, rows_of(table, original.files(table)))
 
+    with Lakehouse(folders[0]) as lake:
+        lake.open(tables.IDENTITIES)
+        upserted = [
+            {"record_id": record_id, "master_id": f"{number % 3}-upserted-{number // 2}"}
+            for number, (record_id,) in enumerate(
+                rows_back(lake, small_world_project, "select record_id from back order by all limit 12")
+            )
+        ]
+    for module in (on_driver, on_spark):
+        monkeypatch.setattr(module, "inbox_records", lambda folder: upserted)
     third = run(spark, folders, back)
     assert third["returned"] > 0
     assert {"joined", "returned"} <= set(third["changes"]["events"])
