@@ -1,7 +1,7 @@
 """The step `identify` on Spark: who lives where, who is who and what changed is found in tasks, as `identity` does.
 
-Golden values are chosen a customer at a time. The driver checks that every record has a cluster, and follows retired
-IDs to living ones, see `identity.redirects`: of these there are few.
+Golden values are chosen a customer at a time. DuckDB on the driver checks that every record has a cluster, counts, and
+follows retired IDs to living ones, see `identity.redirects`: of these there are few.
 """
 
 from __future__ import annotations
