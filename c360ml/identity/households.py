@@ -54,10 +54,9 @@ def households(lake: Lakehouse, people: str = EVERYBODY, owners: str = MASTER_RE
             `at_stake`, and all who share a home, a number or a link with one of them.
         owners: name of a table `record_id, master_id` with all records of these people.
     """
-    limits = {"hub_size": HUB_SIZE, "household_probability": HOUSEHOLD_PROBABILITY}
     numbered = f"select *, row_number() over (order by master_id) - 1 as person from ({people})"
     with lake.scratch("people", numbered):
-        edges = lake.sql(EDGES.format(owners=owners), limits).to_arrow_table()
+        edges = lake.sql(EDGES.format(owners=owners)).to_arrow_table()
         heads = eldest_of_component(
             lake.one("select count(*) from people"),
             edges.column("person_l").to_numpy(),
@@ -69,14 +68,20 @@ def households(lake: Lakehouse, people: str = EVERYBODY, owners: str = MASTER_RE
             with (
                 lake.scratch("home_groups", _GROUPS),
                 lake.scratch("homes_before", _homes_before(lake)),
-                lake.scratch("kept_homes", _KEPT_HOMES),
-                lake.scratch("new_homes", _NEW_HOMES, {"attempt": 0}),
+                homes_of_groups(lake),
             ):
                 _avoid_ids_in_use(lake)
                 with lake.scratch(HOUSEHOLD_MEMBERS, _MEMBERS):
                     yield HOUSEHOLD_MEMBERS
         finally:
             lake.con.unregister("household_heads")
+
+
+@contextmanager
+def homes_of_groups(lake: Lakehouse) -> Iterator[None]:
+    """Keep `kept_homes` and `new_homes` of the people in `home_groups`, whose homes were `homes_before`."""
+    with lake.scratch("kept_homes", _KEPT_HOMES), lake.scratch("new_homes", _NEW_HOMES, {"attempt": 0}):
+        yield
 
 
 def eldest_of_component(
@@ -95,7 +100,7 @@ def eldest_of_component(
     return first[component]
 
 
-EDGES = """
+SAME_ADDRESS = f"""
     with homes as (
         select
             person,
@@ -104,16 +109,18 @@ EDGES = """
             min(person) over (partition by street_number, street, unit, postcode, surname) as eldest
         from people
         where postcode is not null and (street_number is not null or regexp_matches(street, '[0-9]'))
-    ),
-    same_address as (
-        select eldest as person_l, person as person_r
-        from homes
-        where surname is not null and dwellers <= $hub_size and person <> eldest
-    ),
-    numbers as (
+    )
+    select eldest as person_l, person as person_r
+    from homes
+    where surname is not null and dwellers <= {HUB_SIZE} and person <> eldest
+"""
+"""Pairs of people of one address, all of which are in `people`."""
+
+SAME_LINE = f"""
+    with numbers as (
         select distinct people.person, people.surname, people.postcode, records.phone
         from silver.records as records
-        join {owners} using (record_id)
+        join {{owners}} using (record_id)
         join people using (master_id)
         where records.phone is not null and people.surname is not null and people.postcode is not null
     ),
@@ -123,30 +130,33 @@ EDGES = """
             count(*) over (partition by phone) as users,
             min(person) over (partition by phone, surname, postcode) as eldest
         from numbers
-    ),
-    same_line as (
-        select eldest as person_l, person as person_r
-        from lines
-        where users <= $hub_size and person <> eldest
-    ),
-    household_links as (
-        select distinct
-            least(l.person, r.person) as person_l,
-            greatest(l.person, r.person) as person_r
-        from silver.links as links
-        join {owners} as records_l on records_l.record_id = links.record_id_l
-        join {owners} as records_r on records_r.record_id = links.record_id_r
-        join people as l on l.master_id = records_l.master_id
-        join people as r on r.master_id = records_r.master_id
-        where links.household_probability >= $household_probability
-            and l.person <> r.person
-    ),
-    linked_people as (
-        select person
-        from (select person_l as person from household_links union all select person_r from household_links)
-        group by person
-        having count(*) <= $hub_size
-    ),
+    )
+    select eldest as person_l, person as person_r
+    from lines
+    where users <= {HUB_SIZE} and person <> eldest
+"""
+"""Pairs of people of one telephone number, all of whose users are in `people`."""
+
+HOUSEHOLD_LINKS = f"""
+    select distinct
+        least(l.person, r.person) as person_l,
+        greatest(l.person, r.person) as person_r
+    from silver.links as links
+    join {{owners}} as records_l on records_l.record_id = links.record_id_l
+    join {{owners}} as records_r on records_r.record_id = links.record_id_r
+    join people as l on l.master_id = records_l.master_id
+    join people as r on r.master_id = records_r.master_id
+    where links.household_probability >= {HOUSEHOLD_PROBABILITY}
+        and l.person <> r.person
+"""
+
+LINKED_PEOPLE = f"select person from {{ends}} group by person having count(*) <= {HUB_SIZE}"
+"""People who are linked to few enough, of all ends of household links."""
+
+EDGES = f"""
+    with household_links as ({HOUSEHOLD_LINKS}),
+    ends as (select person_l as person from household_links union all select person_r from household_links),
+    linked_people as ({LINKED_PEOPLE.format(ends="ends")}),
     same_household as (
         select person_l, person_r
         from household_links
@@ -154,9 +164,9 @@ EDGES = """
         semi join linked_people as r on r.person = person_r
     ),
     edges as (
-        select person_l, person_r from same_address
+        select person_l, person_r from ({SAME_ADDRESS})
         union all
-        select person_l, person_r from same_line
+        select person_l, person_r from ({SAME_LINE})
         union all
         select person_l, person_r from same_household
     )
@@ -178,15 +188,18 @@ _GROUPS = """
 
 
 def _homes_before(lake: Lakehouse) -> str:
-    """Living customers with their households of the run before; one that was merged brings its own along."""
     if lake.version(tables.IDENTITIES) is None:
         return "select null::varchar as master_id, null::varchar as household_id where false"
-    return f"""
-        select distinct coalesce(kept.master_id, before.master_id) as master_id, before.household_id
-        from {lake.open(tables.IDENTITIES)} as before
-        left join {HEIRS} as heirs on heirs.master_id = before.master_id
-        left join {KEPT_MASTERS} as kept on kept.cluster_id = heirs.cluster_id
-    """
+    return HOMES_BEFORE.format(identities=lake.open(tables.IDENTITIES))
+
+
+HOMES_BEFORE = f"""
+    select distinct coalesce(kept.master_id, before.master_id) as master_id, before.household_id
+    from {{identities}} as before
+    left join {HEIRS} as heirs on heirs.master_id = before.master_id
+    left join {KEPT_MASTERS} as kept on kept.cluster_id = heirs.cluster_id
+"""
+"""SQL of living customers with their households of the run before; one that was merged brings its own along."""
 
 
 _KEPT_HOMES = """
@@ -207,13 +220,14 @@ _KEPT_HOMES = """
 """
 
 
-def _new_home(eldest: str) -> str:
+def new_home_sql(eldest: str) -> str:
+    """SQL of the household ID that the eldest member makes at `$attempt`."""
     return "'H' || " + uuid7_of_hex(f"replace({eldest}[1:13], '-', '')", f"concat_ws(' ', 'home', {eldest}, $attempt)")
 
 
 _NEW_HOMES = f"""
     with eldest_members as (select head, min(master_id) as eldest from home_groups group by head)
-    select head, eldest, {_new_home("eldest")} as household_id
+    select head, eldest, {new_home_sql("eldest")} as household_id
     from eldest_members
     anti join kept_homes using (head)
 """
@@ -226,7 +240,7 @@ def _avoid_ids_in_use(lake: Lakehouse) -> None:
     attempt = 0
     while lake.one(f"select count(*) from new_homes where {taken}"):
         attempt += 1
-        lake.rows(f"update new_homes set household_id = {_new_home('eldest')} where {taken}", {"attempt": attempt})
+        lake.rows(f"update new_homes set household_id = {new_home_sql('eldest')} where {taken}", {"attempt": attempt})
 
 
 _MEMBERS = """

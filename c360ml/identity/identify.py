@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from types import MappingProxyType
@@ -126,7 +126,7 @@ def note_changes(lake: Lakehouse, config: Config, rules: tuple[Survivorship, ...
         lake.say("writing what changed to the ledger")
         changes = _changes(lake)
         append_events(lake, EVENTS, moment, digest)
-        append_history(lake, _history_rows(lake), moment)
+        append_history(lake, history_rows(lake), moment)
         changes["golden_values"] = _append_golden_changes(lake, rules, moment, digest)
     return changes
 
@@ -148,7 +148,7 @@ def circumstances_of(lake: Lakehouse, config: Config, model_digest: str | None) 
     )
 
 
-def _history_rows(lake: Lakehouse) -> str:
+def history_rows(lake: Lakehouse) -> str:
     """Records whose customer changed; all of them in a project that is older than its history."""
     if lake.version(tables.IDENTITY_HISTORY) is None:
         return f"(select record_id, master_id as new_id from {MASTER_RECORDS})"
@@ -177,10 +177,25 @@ def _golden_changes(lake: Lakehouse, rules: tuple[Survivorship, ...]) -> Iterato
 
 def _changes(lake: Lakehouse) -> dict[str, Any]:
     """How many records that were known before are with another customer now, and the reasons."""
+    moved = lake.one(f"select count(*) filter (where {MOVED}) from {CHANGED_RECORDS}")
+    counted = lake.rows(f"select event, reason, count(*) from {EVENTS} group by all order by all")
+    return change_counts(lake, moved, counted)
+
+
+MOVED = "living and new_id is not null"
+"""Of `changed_records`: whether the record was known before and is with another customer now."""
+
+
+def change_counts(lake: Lakehouse, moved: int, counted: Iterable[tuple[str, str, int]]) -> dict[str, Any]:
+    """Say how much changed since the run before, before its tables are overwritten.
+
+    Args:
+        lake: the lakehouse.
+        moved: number of records with another customer.
+        counted: event, reason and number, in order.
+    """
     stood = lake.version(tables.IDENTITIES) is not None
     known = lake.one(f"select count(*) from {lake.open(tables.IDENTITIES)}") if stood else 0
-    moved = lake.one(f"select count(*) filter (where living and new_id is not null) from {CHANGED_RECORDS}")
-    counted = lake.rows(f"select event, reason, count(*) from {EVENTS} group by all order by all")
     events: dict[str, dict[str, int]] = {}
     for event, reason, number in counted:
         events.setdefault(event, {})[reason] = number

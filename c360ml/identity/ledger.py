@@ -8,7 +8,7 @@ never written: they count for nothing, and the next attempt takes their place.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c360ml import tables
 from c360ml.errors import ConfigError
@@ -74,6 +74,50 @@ def next_moment(lake: Lakehouse) -> datetime:
     return lake.opened_at if last is None else max(last, lake.opened_at)
 
 
+def facts_of_run(lake: Lakehouse, table: Table, moment: datetime, model_digest: str | None = None) -> dict[str, Any]:
+    """Tell what all rows of a run have in common: the parameters of the queries below.
+
+    Args:
+        lake: the lakehouse, before the table is written.
+        table: the table that the rows tell of.
+        moment: time of the run.
+        model_digest: linkage model of the run.
+    """
+    return {
+        "version": next_version(lake, table),
+        "run_id": run_id(lake),
+        "at": moment,
+        "model_digest": model_digest,
+    }
+
+
+EVENT_ROWS = """
+    select
+        md5(concat_ws('|', $version, event, coalesce(master_id, ''), coalesce(other_master_id, ''),
+            coalesce(record_id, ''))) as event_id,
+        $run_id as run_id, $at::timestamptz as happened_at, *, $model_digest as model_digest,
+        null as field, null as before, null as after, $version as table_version
+    from {events}
+"""
+GOLDEN_CHANGE_ROWS = """
+    select
+        md5(concat_ws('|', $version, 'golden_changed', master_id, field)) as event_id,
+        $run_id as run_id, $at::timestamptz as happened_at, 'golden_changed' as event, master_id,
+        null as other_master_id, null as record_id, null as records, null as reason,
+        null as edge_record_id_l, null as edge_record_id_r, null as edge_probability,
+        $model_digest as model_digest, field, before, after, $version as table_version
+    from {changes}
+"""
+HISTORY_ROWS = """
+    select record_id, new_id as master_id, $at::timestamptz as valid_from, $run_id as run_id, $version as table_version
+    from {changed_records}
+"""
+LEFT_OF_EVENTS = "event <> 'golden_changed' and table_version >= {version}"
+"""What a killed run left of its events; so of the other rows."""
+LEFT_OF_GOLDEN_CHANGES = "event = 'golden_changed' and table_version >= {version}"
+LEFT_OF_HISTORY = "table_version >= {version}"
+
+
 def append_events(lake: Lakehouse, events: str, moment: datetime, model_digest: str | None) -> None:
     """Add events of customers to the ledger, in one commit.
 
@@ -83,20 +127,9 @@ def append_events(lake: Lakehouse, events: str, moment: datetime, model_digest: 
         moment: time of the run.
         model_digest: linkage model of the run.
     """
-    version = next_version(lake, tables.IDENTITIES)
-    lake.append(
-        tables.IDENTITY_LEDGER,
-        f"""
-        select
-            md5(concat_ws('|', $version, event, coalesce(master_id, ''), coalesce(other_master_id, ''),
-                coalesce(record_id, ''))) as event_id,
-            $run_id as run_id, $at::timestamptz as happened_at, *, $model_digest as model_digest,
-            null as field, null as before, null as after, $version as table_version
-        from {events}
-        """,
-        {"version": version, "run_id": run_id(lake), "at": moment, "model_digest": model_digest},
-        replacing=f"event <> 'golden_changed' and table_version >= {version}",
-    )
+    facts = facts_of_run(lake, tables.IDENTITIES, moment, model_digest)
+    rows, left = EVENT_ROWS.format(events=events), LEFT_OF_EVENTS.format(**facts)
+    lake.append(tables.IDENTITY_LEDGER, rows, facts, replacing=left)
 
 
 def append_golden_changes(lake: Lakehouse, changes: str, moment: datetime, model_digest: str | None) -> None:
@@ -108,21 +141,9 @@ def append_golden_changes(lake: Lakehouse, changes: str, moment: datetime, model
         moment: time of the run.
         model_digest: linkage model of the run.
     """
-    version = next_version(lake, tables.GOLDEN_RECORDS)
-    lake.append(
-        tables.IDENTITY_LEDGER,
-        f"""
-        select
-            md5(concat_ws('|', $version, 'golden_changed', master_id, field)) as event_id,
-            $run_id as run_id, $at::timestamptz as happened_at, 'golden_changed' as event, master_id,
-            null as other_master_id, null as record_id, null as records, null as reason,
-            null as edge_record_id_l, null as edge_record_id_r, null as edge_probability,
-            $model_digest as model_digest, field, before, after, $version as table_version
-        from {changes}
-        """,
-        {"version": version, "run_id": run_id(lake), "at": moment, "model_digest": model_digest},
-        replacing=f"event = 'golden_changed' and table_version >= {version}",
-    )
+    facts = facts_of_run(lake, tables.GOLDEN_RECORDS, moment, model_digest)
+    rows, left = GOLDEN_CHANGE_ROWS.format(changes=changes), LEFT_OF_GOLDEN_CHANGES.format(**facts)
+    lake.append(tables.IDENTITY_LEDGER, rows, facts, replacing=left)
 
 
 def append_history(lake: Lakehouse, changed_records: str, moment: datetime) -> None:
@@ -133,17 +154,10 @@ def append_history(lake: Lakehouse, changed_records: str, moment: datetime) -> N
         changed_records: name of a table `record_id, new_id`; a null `new_id` says that the record is gone.
         moment: time of the run.
     """
-    version = next_version(lake, tables.IDENTITIES)
-    lake.append(
-        tables.IDENTITY_HISTORY,
-        f"""
-        select record_id, new_id as master_id, $at::timestamptz as valid_from, $run_id as run_id,
-            $version as table_version
-        from {changed_records}
-        """,
-        {"version": version, "run_id": run_id(lake), "at": moment},
-        replacing=f"table_version >= {version}",
-    )
+    facts = facts_of_run(lake, tables.IDENTITIES, moment)
+    del facts["model_digest"]
+    rows, left = HISTORY_ROWS.format(changed_records=changed_records), LEFT_OF_HISTORY.format(**facts)
+    lake.append(tables.IDENTITY_HISTORY, rows, facts, replacing=left)
 
 
 def identity_history(lake: Lakehouse) -> duckdb.DuckDBPyRelation:

@@ -67,15 +67,30 @@ def lasting_master_ids(
     with (
         retired_ids(lake),
         lake.scratch(PREVIOUS_MASTERS, _previous(lake, previous or living, living, clusters)),
-        lake.scratch(MINTED_IDS, _MINTED.format(living=living), _upserted(lake)),
+        lake.scratch(MINTED_IDS, MINTED_SQL.format(upserted=_UPSERTED, living=living), _upserted(lake)),
+        inherited_ids(lake, clusters) as became_of_ids,
+    ):
+        _avoid_ids_in_use(lake, living)
+        with lake.scratch(MASTER_RECORDS, _MASTER_RECORDS.format(clusters=clusters)):
+            yield became_of_ids
+
+
+@contextmanager
+def inherited_ids(lake: Lakehouse, clusters: str) -> Iterator[dict[str, int]]:
+    """Keep `heirs`, `kept_masters` and `new_masters` for the length of a `with` block; tell what became of old IDs.
+
+    Args:
+        lake: the lakehouse; `silver.records`, `previous_masters` and `minted_ids` must be there, of all records of the
+            clusters and of the old IDs at hand.
+        clusters: name of a table `record_id, cluster_id`.
+    """
+    with (
         lake.scratch("shared_by_old_id", _SHARED.format(clusters=clusters)),
         lake.scratch(HEIRS, _HEIRS.format(clusters=clusters)),
         lake.scratch(KEPT_MASTERS, _KEPT),
         lake.scratch("new_masters", _NEW.format(clusters=clusters), {"attempt": 0}),
     ):
-        _avoid_ids_in_use(lake, living)
-        with lake.scratch(MASTER_RECORDS, _MASTER_RECORDS.format(clusters=clusters)):
-            yield _what_became_of_ids(lake)
+        yield _what_became_of_ids(lake)
 
 
 def uuid7(moment: str, seed: str) -> str:
@@ -112,12 +127,12 @@ def _upserted(lake: Lakehouse) -> dict[str, list[str]]:
 
 
 # Who was answered with an ID that has merged since is told the living one by its redirect.
-_MINTED = f"""
-    with upserted as (select unnest($record_id::varchar[]) as record_id, unnest($master_id::varchar[]) as master_id)
+MINTED_SQL = f"""
     select record_id, master_id
-    from upserted anti join {{living}} using (record_id)
+    from {{upserted}} anti join {{living}} using (record_id)
     where master_id not in (select retired_master_id from {RETIRED_IDS})
 """
+_UPSERTED = "(select unnest($record_id::varchar[]) as record_id, unnest($master_id::varchar[]) as master_id)"
 
 
 def _previous(lake: Lakehouse, previous: str, living: str, clusters: str) -> str:
@@ -125,16 +140,18 @@ def _previous(lake: Lakehouse, previous: str, living: str, clusters: str) -> str
     known = f"select record_id, master_id, true as living from {previous}"
     if not lake.one(f"select count(*) from {RETIRED_IDS} where event = 'retired'"):
         return known
-    return f"""
-        {known}
-        union all
-        select record_id, arg_max(history.master_id, history.table_version), false
-        from {valid_history(lake)} as history
-        semi join (select retired_master_id as master_id from {RETIRED_IDS} where event = 'retired') using (master_id)
-        semi join {clusters} using (record_id)
-        anti join {living} using (record_id)
-        group by record_id
-    """
+    returned = RETURNED_SQL.format(history=valid_history(lake), clusters=clusters, living=living)
+    return f"{known} union all {returned}"
+
+
+RETURNED_SQL = f"""
+    select record_id, arg_max(history.master_id, history.table_version) as master_id, false as living
+    from {{history}} as history
+    semi join (select retired_master_id as master_id from {RETIRED_IDS} where event = 'retired') using (master_id)
+    semi join {{clusters}} using (record_id)
+    anti join {{living}} using (record_id)
+    group by record_id
+"""
 
 
 _SHARED = f"""
@@ -172,6 +189,8 @@ _KEPT = f"""
     group by cluster_id
 """
 
+NEW_MASTER_ID = uuid7("earliest", "concat_ws(' ', least_record_id, $attempt)")
+"""SQL of the ID that a cluster of `new_masters` gets at `$attempt`."""
 _NEW = f"""
     with seeds as (
         select
@@ -183,7 +202,7 @@ _NEW = f"""
         anti join {KEPT_MASTERS} using (cluster_id)
         group by clusters.cluster_id
     )
-    select *, {uuid7("earliest", "concat_ws(' ', least_record_id, $attempt)")} as master_id
+    select *, {NEW_MASTER_ID} as master_id
     from seeds
 """
 
@@ -196,8 +215,7 @@ def _avoid_ids_in_use(lake: Lakehouse, living: str) -> None:
     attempt = 0
     while lake.one(f"select count(*) from new_masters where {taken}"):
         attempt += 1
-        again = uuid7("earliest", "concat_ws(' ', least_record_id, $attempt)")
-        lake.rows(f"update new_masters set master_id = {again} where {taken}", {"attempt": attempt})
+        lake.rows(f"update new_masters set master_id = {NEW_MASTER_ID} where {taken}", {"attempt": attempt})
 
 
 _MASTER_RECORDS = f"""

@@ -21,11 +21,11 @@ retired_at, reason, event."""
 @contextmanager
 def retired_ids(lake: Lakehouse) -> Iterator[str]:
     """Keep `retired_ids`, each with the ID that it merged with, which may be retired itself."""
-    with lake.scratch(RETIRED_IDS, _RETIRED.format(events=valid_events(lake))):
+    with lake.scratch(RETIRED_IDS, RETIRED_SQL.format(events=valid_events(lake))):
         yield RETIRED_IDS
 
 
-_RETIRED = """
+RETIRED_SQL = """
     with fates as (
         select
             case event when 'merged' then other_master_id else master_id end as retired_master_id,
@@ -40,6 +40,7 @@ _RETIRED = """
         partition by retired_master_id order by table_version desc, event = 'returned' desc, event
     ) and event <> 'returned'
 """
+"""SQL of `retired_ids` from events of the ledger, of which those of one ID must be together."""
 
 
 def write_redirects(lake: Lakehouse) -> int:

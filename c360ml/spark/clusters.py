@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from c360ml.errors import ConfigError
 from c360ml.lakehouse import Lakehouse, connect
 from c360ml.linkage.clustering import SHOWN, Clustering, too_large
 from c360ml.linkage.constraints import Constraints, NumberedConstraints
@@ -31,21 +30,18 @@ _CUT = {"links": "BIGINT"}
 class SparkClusters:
     """The clusters of scored pairs under constraints: `rows` are `record_id, cluster_id, cohesion`.
 
+    `withheld` is told from outside: the number of pairs from which evidence is withheld, see `spark.shared_values`.
+
     Raises:
-        ConfigError: a constraint names what is not there, or limits the people of a value, which needs all clusters.
+        ConfigError: a constraint names what is not there.
         DataError: reviewed pairs contradict each other or a constraint, or a cluster is above a budget that stops.
     """
 
     def __init__(self, frames: Frames, features: SparkFeatures, constraints: Constraints) -> None:
-        if constraints.most_people_per:
-            raise ConfigError(
-                'most_people_per must be left out with engine = "spark"',
-                got=sorted(constraints.most_people_per),
-                hint="limit values per person by most_values_per_person, or run on DuckDB",
-            )
         self._frames, self._features, self._constraints = frames, features, constraints
         self._decided = read_decided(constraints.reviewed_pairs)
         self._reviewed = self._number_reviewed()
+        self.withheld = 0
 
     def _number_reviewed(self) -> dict[str, Any]:
         """Reviewed matches as pairs of record numbers, and counts; the driver checks them for contradictions."""
@@ -119,7 +115,7 @@ class SparkClusters:
             **counts,
             "oversize_clusters": self._oversize.count(),
             "largest_oversize_clusters": self._largest_oversize(),
-            "pairs_with_withheld_evidence": 0,
+            "pairs_with_withheld_evidence": self.withheld,
         }
 
     def _largest_oversize(self) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from c360ml.linkage.features import (
 from c360ml.linkage.hubs import HUB_VALUES, NAME, ROLE_MAILBOX, hub_limit
 from c360ml.linkage.statistics import STATISTICS, start_statistics
 from c360ml.spark.frames import Frames
+from c360ml.spark.numbering import numbered
 from c360ml.spark.tasks import Input, output, spread
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 STATISTIC = {"kind": "VARCHAR", "value": "VARCHAR", "number": "BIGINT"}
 _TEXT = "VARCHAR"
-_POSITION_BITS = 33
 
 
 @dataclass(frozen=True)
@@ -81,34 +81,14 @@ def build_features(frames: Frames, records: DataFrame, statistics: DataFrame | N
 
 # ---------------------------------------------------------------------- numbers
 def _numbered(frames: Frames, records: DataFrame, query: str, attributes: tuple[str, ...]) -> tuple[DataFrame, int]:
-    """Number the records from 1 in the order of their ids, as one window over all of them would."""
-    from pyspark.sql import functions as sf
-
+    """Number the records from 1 in the order of their ids."""
     columns = dict.fromkeys(("record_id", "source", "email_kind", *NAMED_FEATURES, *attributes), _TEXT)
     answers = spread(
         {"records": Input(records, "record_id")}, partial(_base, query), {"base": columns}, partitions=frames.partitions
     )
-    ordered = output(answers, "base").repartitionByRange(frames.partitions, "record_id")
-    placed = ordered.sortWithinPartitions("record_id").withColumn("_place", sf.monotonically_increasing_id())
-    placed = frames.keep(placed)
-    part, place = sf.shiftright("_place", _POSITION_BITS), sf.col("_place").bitwiseAND((1 << _POSITION_BITS) - 1)
-    sizes = placed.groupBy(part.alias("part")).agg(sf.count("*").alias("n")).orderBy("part").collect()
-    offsets, records_before = [], 0
-    for row in sizes:
-        offsets.append((row["part"], records_before))
-        records_before += row["n"]
-    _check_ids(placed, records_before)
-    starts = frames.of_arrow(
-        pa.table(
-            {
-                "part": pa.array([part for part, _ in offsets], pa.int64()),
-                "start": pa.array([start for _, start in offsets], pa.int64()),
-            }
-        )
-    )
-    numbered = placed.withColumn("part", part).join(sf.broadcast(starts), "part")
-    rid = (sf.col("start") + place + 1).cast("bigint").alias("rid")
-    return frames.keep(numbered.select(rid, *columns)), records_before
+    rows, count = numbered(frames, output(answers, "base"), by="record_id", number="rid")
+    _check_ids(rows, count)
+    return rows, count
 
 
 def _base(query: str, lake: Lakehouse) -> Iterator[tuple[str, str]]:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, Schema
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from c360ml.lakehouse import Lakehouse
 from c360ml.spark.tasks import arrow_type, spark_type
@@ -23,6 +23,8 @@ from c360ml.tables import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+Mode = Literal["create", "append", "overwrite"]
 
 
 class Frames:
@@ -55,6 +57,23 @@ class Frames:
 
     def write(self, table: Table, rows: DataFrame) -> int:
         """Replace a table by a frame's rows in one Delta commit; Spark writes the files, each task its own."""
+        _commit(self.lake.path(table), table, self._files(table, rows), self._mode(table, "overwrite"))
+        self.lake.open(table)
+        return int(self.lake.one(f"select count(*) from {table.path}"))
+
+    def append(self, table: Table, rows: DataFrame, *, replacing: str) -> None:
+        """Add a frame's rows to a table, after those for which an SQL condition is true made room for them."""
+        mode = self._mode(table, "append")
+        if mode != "create" and self.lake.one(f"select count(*) from {self.lake.open(table)} where {replacing}"):
+            self.lake.delete(table, replacing)
+        _commit(self.lake.path(table), table, self._files(table, rows), mode)
+        self.lake.open(table)
+
+    def _mode(self, table: Table, mode: Mode) -> Mode:
+        return "create" if self.lake.version(table) is None else mode
+
+    def _files(self, table: Table, rows: DataFrame) -> Path:
+        """Have Spark write Parquet files of a table in its folder, each task its own."""
         from pyspark.sql import functions as sf
 
         columns = [
@@ -62,9 +81,7 @@ class Frames:
         ]
         folder = self.lake.path(table) / f"spark-{uuid4().hex}"
         rows.select(*columns).write.parquet(str(folder))
-        _commit(self.lake.path(table), table, folder)
-        self.lake.open(table)
-        return int(self.lake.one(f"select count(*) from {table.path}"))
+        return folder
 
     def keep(self, rows: DataFrame) -> DataFrame:
         """Compute a frame once, and read it from Parquet from now on."""
@@ -79,24 +96,26 @@ class Frames:
         pq.write_table(table, folder / "rows.parquet")
         return self.spark.read.parquet(str(folder))
 
-    def of_query(self, query: str) -> DataFrame:
-        """The answer of DuckDB on the driver as a frame, by way of Parquet."""
-        folder = self._scratch / f"{next(self._numbers):04d}"
-        folder.mkdir()
-        self.lake.rows(f"copy ({query}) to '{folder}/rows.parquet' (format parquet)")
-        return self.spark.read.parquet(str(folder))
+    def none_of(self, columns: Mapping[str, str]) -> DataFrame:
+        """A frame without rows, of columns with DuckDB types."""
+        return self.spark.createDataFrame(
+            [], ", ".join(f"`{name}` {spark_type(kind)}" for name, kind in columns.items())
+        )
 
     def files_of(self, rows: DataFrame) -> list[str]:
         """Files of a kept frame, for DuckDB on the driver to read what it needs of them."""
         return sorted(uri.removeprefix("file://") for uri in rows.inputFiles())
 
 
-def _commit(path: Path, table: Table, folder: Path) -> None:
-    """Make the Parquet files of a folder all that a Delta table holds, in one commit."""
+def _commit(path: Path, table: Table, folder: Path, mode: Mode) -> None:
+    """Make the Parquet files of a folder part of a Delta table, or all that it holds, in one commit."""
     files = sorted(folder.glob("*.parquet"))
     schema = pa.schema([pa.field(name, arrow_type(column.type)) for name, column in table.columns.items()])
-    delta = DeltaTable.create(path, Schema.from_arrow(schema), mode="ignore", description=table.about)
-    delta.create_write_transaction([_added(path, file) for file in files], mode="overwrite", schema=schema)
+    added = [_added(path, file) for file in files]
+    if mode == "create":
+        create_table_with_add_actions(str(path), Schema.from_arrow(schema), added, description=table.about)
+    else:
+        DeltaTable(path).create_write_transaction([*added], mode=mode, schema=schema)
 
 
 def _added(path: Path, file: Path) -> AddAction:

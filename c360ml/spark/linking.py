@@ -13,6 +13,7 @@ from c360ml.linkage.comparisons import choose_comparisons
 from c360ml.linkage.features import Features
 from c360ml.linkage.model import LinkageModel, log2_odds
 from c360ml.linkage.recalibration import Recalibration
+from c360ml.linkage.shared_values import limited_identifiers
 from c360ml.linkage.splink_engine import Patterns
 from c360ml.linkage.two_classes import PAIR_CLASSES
 from c360ml.spark.blocking import block, measured
@@ -27,6 +28,7 @@ from c360ml.spark.pairs import (
     weigh_patterns,
     with_neighbours,
 )
+from c360ml.spark.shared_values import withhold
 from c360ml.spark.training import SparkPilot
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class SparkLinkage:
         self.features = build_features(self._frames, records)
         model._stored_columns = self.features.filled
         model.comparisons_ = choose_comparisons(self.features.filled)
+        self._limit_identifiers()
         pilot = SparkPilot(self._frames, self.features, model.comparisons_, model.constraints, model.seed)
         model.blocking_ = pilot.choose_rules(model.max_pairs)
         self._compare_candidates()
@@ -87,10 +90,14 @@ class SparkLinkage:
     def score(self, records: DataFrame) -> SparkLinkage:
         """Block and score records with what the model has learnt, as `LinkageModel.score` does; returns itself."""
         self.features = build_features(self._frames, records)
+        self._limit_identifiers()
         self._compare_candidates()
         self._compare_neighbours()
         self._weigh()
         return self
+
+    def _limit_identifiers(self) -> None:
+        self._limited = limited_identifiers(self._patterns, self.model.constraints.most_people_per)
 
     def recalibrate(self, decisions: Any) -> SparkLinkage:
         """Learn from decided pairs what match weights mean, as `LinkageModel.recalibrate` does; returns itself."""
@@ -141,7 +148,7 @@ class SparkLinkage:
         """See `PairTables.compare_neighbours`; what is compared does not depend on a recalibration."""
         weights = weigh_patterns(self._frames, self._candidates, self._patterns, self.model.classes_)
         neighbours = self._compared(neighbour_pairs(self._frames, self._candidates, weights))
-        self._vectors = with_neighbours(self._candidates, neighbours, self._patterns.near)
+        self._vectors = self._whole = with_neighbours(self._candidates, neighbours, self._patterns.near)
 
     def _weigh(self) -> None:
         weights = weigh_patterns(self._frames, self._vectors, self._patterns, self.model.scorer_)
@@ -159,9 +166,23 @@ class SparkLinkage:
 
     def cluster(self) -> SparkClusters:
         """Cluster the records, as `LinkageModel.cluster` does."""
-        return SparkClusters(self._frames, self.features, self.model.constraints).run(
-            self.scored, self.model.merge_weight_
-        )
+        clusters = SparkClusters(self._frames, self.features, self.model.constraints)
+        if self._vectors is not self._whole:
+            self._vectors = self._whole
+            self._weigh()
+        while True:
+            clusters.run(self.scored, self.model.merge_weight_)
+            left = self._withhold(clusters.rows)
+            if left is None:
+                return clusters
+            self._vectors = left
+            self._weigh()
+            clusters.withheld = left.where("withheld").count()
+
+    def _withhold(self, clusters: DataFrame) -> DataFrame | None:
+        if not self._limited:
+            return None
+        return withhold(self._frames, self.features, self._vectors, clusters, self._limited)
 
     def pair_counts(self) -> pa.Table:
         """How many scored pairs have which match probability, as `LinkageModel.pair_counts` answers."""

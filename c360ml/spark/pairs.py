@@ -111,8 +111,8 @@ def neighbour_pairs(frames: Frames, vectors: DataFrame, weights: DataFrame) -> D
 
 def with_neighbours(candidates: DataFrame, neighbours: DataFrame, near: int) -> DataFrame:
     """All scored pairs: candidates, and pairs that share a neighbour, which their pattern says."""
-    return candidates.selectExpr("rid_l", "rid_r", "pattern", "true as blocked").unionByName(
-        neighbours.selectExpr("rid_l", "rid_r", f"pattern + {near} as pattern", "false as blocked")
+    return candidates.selectExpr("rid_l", "rid_r", "pattern", "true as blocked", "false as withheld").unionByName(
+        neighbours.selectExpr("rid_l", "rid_r", f"pattern + {near} as pattern", "false as blocked", "false as withheld")
     )
 
 

@@ -27,3 +27,11 @@ def test_an_empty_table_is_a_table(scratch):
     assert 0 == scratch.read(tables.CLUSTERS).count()
     scratch.lake.append(tables.CLUSTERS, "select 'a:1' as record_id, 'a:1' as cluster_id, 1 as cohesion")
     assert [("a:1",)] == scratch.lake.rows("select record_id from silver.clusters")
+
+
+def test_rows_are_added_once(scratch):
+    """Rows that Spark adds to a table stand beside those that stay, and take the place of those that make room."""
+    for record, replacing in (("a:1", "false"), ("a:2", "record_id = 'a:2'"), ("a:2", "record_id = 'a:2'")):
+        rows = scratch.spark.sql(f"select '{record}' as record_id, 'a:1' as cluster_id, double(1) as cohesion")
+        scratch.append(tables.CLUSTERS, rows, replacing=replacing)
+    assert [("a:1",), ("a:2",)] == scratch.lake.rows("select record_id from silver.clusters order by all")
