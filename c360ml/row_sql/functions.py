@@ -1,6 +1,7 @@
 """DuckDB's functions of text and lists, in Python: the same answer for every text without null.
 
-Lengths count code points; similarities compare bytes. Lower case and bare letters are read from DuckDB, sign by sign.
+Lengths and similarities count code points, as they do from DuckDB 2.0.1 on. Lower case and bare letters are read from
+DuckDB, sign by sign.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from c360ml.row_sql.asking import answers, asked
 # Levels of one comparison ask for the same similarity, and candidates share values.
 _MEMORY = 16_384
 _LARGEST_MATRIX = 1_000_000
+# Ideographs of Unicode's plane 2 never join with a neighbour.
+_FIRST_IDEOGRAPH = 0x20000
 # Winkler's bonus for a common start is given above this similarity.
 _LEAST_FOR_PREFIX = 0.7
 # Thresholds have at most four places.
@@ -240,14 +243,14 @@ def greatest(*values: Any) -> Any:
 
 @lru_cache(_MEMORY)
 def jaro_winkler(left: str, right: str) -> float:
-    """Similarity of Jaro and Winkler, of bytes.
+    """Similarity of Jaro and Winkler, of code points.
 
     >>> round(jaro_winkler("martha", "marhta"), 4)
     0.9611
     """
     if not left or not right:
         return 0.0
-    left, right = _as_bytes(left), _as_bytes(right)
+    left, right = _sign_by_sign(left, right)
     similarity = float(jellyfish.jaro_winkler_similarity(left, right))
     if similarity <= _LEAST_FOR_PREFIX:
         return similarity
@@ -275,21 +278,22 @@ def _fuses() -> bool:
 
 @lru_cache(_MEMORY)
 def damerau_levenshtein(left: str, right: str) -> int:
-    """Insertions, deletions, changes and swaps that make one text the other, of bytes.
+    """Insertions, deletions, changes and swaps that make one text the other, of code points.
 
     >>> damerau_levenshtein("ab", "ba")
     1
     """
     if len(left) * len(right) > _LARGEST_MATRIX:
         return int(_ask_damerau(left, right))
-    return int(jellyfish.damerau_levenshtein_distance(_as_bytes(left), _as_bytes(right)))
+    return int(jellyfish.damerau_levenshtein_distance(*_sign_by_sign(left, right)))
 
 
-def _as_bytes(text: str) -> str:
-    """One sign a byte: jellyfish compares what a reader sees as one sign, such as the two of a line end."""
-    if not text.isascii():
-        text = text.encode().decode("latin-1")
-    return text.replace("\r", "\u0100") if "\r" in text else text
+def _sign_by_sign(left: str, right: str) -> tuple[str, str]:
+    """Write each code point as a sign that stands alone: jellyfish takes a letter and its accent for one."""
+    if left.isascii() and right.isascii() and "\r" not in left and "\r" not in right:
+        return left, right
+    lone = {ord(sign): _FIRST_IDEOGRAPH + place for place, sign in enumerate(dict.fromkeys(left + right))}
+    return left.translate(lone), right.translate(lone)
 
 
 STRICT: dict[tuple[str, int], Callable[..., Any]] = {
