@@ -27,6 +27,8 @@ Pairs = tuple[Ints, Ints, NDArray[np.float64]]
 
 _PAIRS_PER_BATCH = 2_000_000
 SHOWN = 20
+# Probabilities are added as whole numbers: a sum of fractions hangs on their order, which DuckDB does not promise.
+_PROBABILITY_STEPS = 10**15
 
 
 class Clustering:
@@ -146,17 +148,14 @@ class Clustering:
         self._con.execute(f"""
             create or replace temp table {self.table} as
             with ends as (
-                select rid_l, rid_r, match_probability
+                select rid_l, rid_r, (match_probability * {_PROBABILITY_STEPS})::bigint as steps
                 from scored_pairs join pattern_weights using (pattern)
                 join final_labels a on a.rid = rid_l join final_labels b on b.rid = rid_r
                 where a.label = b.label
             ),
             cohesions as (
-                select rid, round(avg(match_probability), 12) as cohesion
-                from (
-                    select rid_l as rid, match_probability from ends
-                    union all select rid_r, match_probability from ends
-                )
+                select rid, round(sum(steps) / {_PROBABILITY_STEPS} / count(*), 12) as cohesion
+                from (select rid_l as rid, steps from ends union all select rid_r, steps from ends)
                 group by rid
             )
             select record.record_id, first.record_id as cluster_id, coalesce(cohesion, 1.0) as cohesion
