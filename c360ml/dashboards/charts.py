@@ -248,7 +248,7 @@ def lines(
     if diagonal:
         layers.insert(0, _diagonal(x, y))
     if mark_x is not None:
-        layers.extend(_marked(x, kind, *mark_x))
+        layers.extend(_marked(rows, x, kind, *mark_x))
     return _finished(alt.layer(*layers), _PLOT_HEIGHT)
 
 
@@ -260,9 +260,12 @@ def _diagonal(x: Field, y: Field) -> Any:
     )
 
 
-def _marked(x: Field, kind: Any, value: Any, label: str) -> list[Any]:
+def _marked(rows: Sequence[Row], x: Field, kind: Any, value: Any, label: str) -> list[Any]:
     base = _chart([{x.name: value, "label": label}]).encode(x=alt.X(field=x.name, type=kind))
-    text = base.mark_text(align="right", dx=-6, baseline="top", y=2).encode(
+    # On the side with more room, or it would lie over the axis.
+    ends = [cell for row in rows if (cell := _plain_cell(row[x.name])) is not None]
+    at_right = 2 * sum(end < _plain_cell(value) for end in ends) < len(ends)
+    text = base.mark_text(align="left" if at_right else "right", dx=6 if at_right else -6, baseline="top", y=2).encode(
         text=alt.Text(field="label", type="nominal")
     )
     return [base.mark_rule(style="reference"), text]
@@ -289,6 +292,10 @@ def intervals(rows: Sequence[Row], category: Field, value: Field, low: Field, hi
 
 
 # ---------------------------------------------------------------------- parts
+# Vega writes zero in the unit of its neighbours, 0k, and half as 500m.
+_TICK = "datum.value === 0 ? '0' : abs(datum.value) < 1 ? format(datum.value, '~g') : datum.label"
+
+
 def plain(row: Row) -> Row:
     """Make a row of numbers that JSON can hold, with six figures.
 
@@ -349,9 +356,8 @@ def _text(field: Field) -> alt.Text:
 def _axis(field: Field, *, grid: bool = True, values: list[float] | None = None) -> alt.Axis:
     ticks = alt.Undefined if values is None else values
     if field.format.endswith("%"):
-        return alt.Axis(format=".0%", grid=grid, values=ticks)
-    # Vega writes zero in the unit of its neighbours: 0k
-    return alt.Axis(format="~s", labelExpr="datum.value === 0 ? '0' : datum.label", grid=grid, values=ticks)
+        return alt.Axis(format="~%", grid=grid, values=ticks)
+    return alt.Axis(format="~s", labelExpr=_TICK, grid=grid, values=ticks)
 
 
 def _label_width(rows: Sequence[Row], value: Field) -> int:

@@ -53,6 +53,7 @@ class ErrorComparison(Patterns):
         """).fetchall()
         SplinkEngine(self._con, features, self.comparisons, ()).compare(pairs, into)
         self._con.execute(f"drop table {features}").fetchall()
+        self._con.execute("drop table if exists records_of_errors").fetchall()
         return into
 
     def _records_of(self, pairs: str) -> str:
@@ -60,7 +61,7 @@ class ErrorComparison(Patterns):
         if self._statistics is None:
             return self._records
         self._con.execute(f"""
-            create or replace temp view records_of_errors as
+            create or replace temp table records_of_errors as
             select * from {self._records}
             semi join (
                 select record_id from {self._numbered}

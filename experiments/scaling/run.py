@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,8 @@ def world(folder: Path, people: int, purchases_per_customer: float, memory_limit
             ],
             check=True,
         )
-    (folder / "data" / "manifest.json").unlink(missing_ok=True)
+    for made in ("data", "models", "mlruns"):
+        shutil.rmtree(folder / made, ignore_errors=True)
     text = config.read_text("utf-8").partition("\n[engine]")[0]
     limit = f"\n[engine]\nmemory_limit_gb = {memory_limit_gb}\n" if memory_limit_gb else ""
     config.write_text(text + limit, "utf-8")

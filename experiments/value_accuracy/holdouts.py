@@ -21,8 +21,8 @@ sys.path.insert(0, str(HERE.parent / "linkage_accuracy"))
 from environments import NotRunError, python_of, run_script  # noqa: E402
 
 TIMEOUT = 600
-Forecasts = dict[str, tuple[pd.Series | None, float, str]]
-"""System and model: forecast by customer, seconds, and why there is none."""
+Forecasts = dict[str, tuple[pd.Series | None, float, str, float | None]]
+"""System and model: forecast by customer, seconds, why there is none, and the fit's log-likelihood, in weeks."""
 
 
 def measure_file(rows: pd.DataFrame, start: str, end: str, scratch: Path) -> list[dict[str, Any]]:
@@ -45,7 +45,7 @@ def measure_file(rows: pd.DataFrame, start: str, end: str, scratch: Path) -> lis
     found |= _of_peer("lifetimes", lambda: sys.executable, scratch, ("BG/NBD", "MBG/NBD", "Pareto/NBD"))
     found |= _of_peer("clvkit", lambda: _python("clvkit"), scratch, ("BG/NBD", "MBG/NBD"))
     rate = (history["repeat_purchases"] / history["age_weeks"]).where(history["age_weeks"] > 0, 0.0)
-    found["no model, past rate"] = (rate * weeks, 0.0, "")
+    found["no model, past rate"] = (rate * weeks, 0.0, "", None)
     return [_measured(name, actual, *each) for name, each in found.items()]
 
 
@@ -82,7 +82,7 @@ def _ours(history: pd.DataFrame, weeks: float) -> Forecasts:
         except FitError:
             fitted, word = model(penalty=1).fit(history), "weak prior: no finite optimum"
         forecast = pd.Series(fitted.expected_purchases(weeks, history), index=history.index)
-        found[f"c360ml {model.kind}"] = (forecast, time.perf_counter() - began, word)
+        found[f"c360ml {model.kind}"] = (forecast, time.perf_counter() - began, word, fitted.log_likelihood_)
     return found
 
 
@@ -90,16 +90,19 @@ def _of_peer(peer: str, python: Callable[[], Path | str], scratch: Path, models:
     try:
         said = run_script(python(), HERE / "peers" / f"predict_{peer}.py", scratch / "job.json", TIMEOUT)
     except NotRunError as error:
-        return {f"{peer} {model}": (None, 0.0, str(error)) for model in models}
+        return {f"{peer} {model}": (None, 0.0, str(error), None) for model in models}
     forecasts = pd.read_csv(scratch / "forecasts.csv").set_index("customer")
     return {
-        f"{peer} {model}": (forecasts.get(model), said[model].get("seconds", 0.0), said[model].get("failed", ""))
+        f"{peer} {model}": (forecasts.get(model), said[model].get("seconds", 0.0), said[model].get("failed", ""), None)
         for model in models
     }
 
 
-def _measured(name: str, actual: pd.Series, forecast: pd.Series | None, seconds: float, word: str) -> dict[str, Any]:
+def _measured(
+    name: str, actual: pd.Series, forecast: pd.Series | None, seconds: float, word: str, likelihood: float | None
+) -> dict[str, Any]:
     row: dict[str, Any] = {"system": name, "customers": len(actual), "actual": actual.sum(), "seconds": seconds}
+    row["log_likelihood"] = likelihood
     if forecast is None:
         return row | {"word": word}
     aligned = forecast.reindex(actual.index)

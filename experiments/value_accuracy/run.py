@@ -78,17 +78,20 @@ def show_holdouts(files: dict[str, tuple[pd.DataFrame, str, str]], scratch: Path
         print(
             f"\n{name}: {measured[0]['customers']:,} customers, {measured[0]['actual']:,.0f} purchases from {start}\n"
         )
-        print("| forecast | bias % | MAE | RMSE | correlation | Gini | seconds | |\n|---|---|---|---|---|---|---|---|")
+        print("| forecast | bias % | MAE | RMSE | correlation | Gini | log-likelihood | seconds | |")
+        print("|---|---|---|---|---|---|---|---|---|")
         for row in measured:
             print(_line(row), flush=True)
 
 
 def _line(row: dict[str, Any]) -> str:
     if "mae" not in row:
-        return f"| {row['system']} | | | | | | | {row['word']} |"
+        return f"| {row['system']} | | | | | | | | {row['word']} |"
+    likelihood = "" if row["log_likelihood"] is None else f"{row['log_likelihood']:.2f}"
     return (
         f"| {row['system']} | {100 * row['bias']:+.1f} | {row['mae']:.3f} | {row['rmse']:.3f} "
-        f"| {row['correlation']:.3f} | {row['gini']:.3f} | {row['seconds']:.2f} | {row['word']} |"
+        f"| {row['correlation']:.3f} | {row['gini']:.3f} | {likelihood} | {row['seconds']:.2f} "
+        f"| {row['word']} |"
     )
 
 
