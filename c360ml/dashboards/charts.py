@@ -263,8 +263,9 @@ def _diagonal(x: Field, y: Field) -> Any:
 def _marked(rows: Sequence[Row], x: Field, kind: Any, value: Any, label: str) -> list[Any]:
     base = _chart([{x.name: value, "label": label}]).encode(x=alt.X(field=x.name, type=kind))
     # On the side with more room, or it would lie over the axis.
-    ends = [cell for row in rows if (cell := _plain_cell(row[x.name])) is not None]
-    at_right = 2 * sum(end < _plain_cell(value) for end in ends) < len(ends)
+    mark = _plain_cell(value)
+    points = [cell for row in rows if (cell := _plain_cell(row[x.name])) is not None]
+    at_right = 2 * sum(point < mark for point in points) < len(points)
     text = base.mark_text(align="left" if at_right else "right", dx=6 if at_right else -6, baseline="top", y=2).encode(
         text=alt.Text(field="label", type="nominal")
     )

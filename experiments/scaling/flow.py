@@ -1,5 +1,7 @@
 """One process each: a run, plain Splink's part, a day's append, questions to gold, a comparison. Each prints JSON.
 
+Beside its answer each tells the greatest size of its process and the processor time it took.
+
 python experiments/scaling/flow.py run|append|splink|questions FOLDER
 python experiments/scaling/flow.py hold_back|deliver FOLDER
 python experiments/scaling/flow.py same FOLDER OTHER
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 from mmap import mmap
@@ -167,4 +170,7 @@ def _seconds(work) -> float:
 if __name__ == "__main__":
     parts = [run, append, splink, questions, hold_back, deliver, same]
     by_name = {part.__name__: part for part in parts}
-    print(json.dumps(by_name[sys.argv[1]](*sys.argv[2:])))
+    answer = by_name[sys.argv[1]](*sys.argv[2:])
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cost = {"memory_gb": used.ru_maxrss / 2**20, "cpu_seconds": used.ru_utime + used.ru_stime}
+    print(json.dumps(answer | cost))

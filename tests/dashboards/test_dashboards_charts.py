@@ -22,6 +22,7 @@ from c360ml.dashboards.charts import (
     lines,
     plain,
 )
+from c360ml.tracking.charts import as_svg
 
 NAME, SIZE, RATE = Field("name", "name"), Field("size", "customers", ","), Field("rate", "share", ".1%")
 KIND = Colour("kind", "kind", ("b", "a"))
@@ -71,6 +72,22 @@ def test_days_are_drawn_and_marked():
     spec = lines(rows, Field("day", "week"), SIZE, colour=KIND, dates=True, mark_x=("2024-01-08", "held out"))
     check_spec(spec)
     assert "held out" in json.dumps(spec)
+
+
+@pytest.mark.parametrize(("marked", "side"), [(2, "left"), (9, "right")])
+def test_the_word_of_a_mark_has_room(marked, side):
+    """What a mark says starts at a line in the left half, and ends at one in the right: never over the axis."""
+    rows = [{"size": size, "rate": size / 10} for size in range(1, 11)]
+    spec = lines(rows, SIZE, RATE, mark_x=(marked, "chosen"))
+    check_spec(spec)
+    assert side == spec["layer"][-1]["mark"]["align"]
+
+
+def test_fractions_are_written_in_full():
+    """An axis says 0.5 and 0.5%, not 500m and 1%."""
+    rows = [{"low": low, "rate": low / 100} for low in (0.2, 0.5, 0.8)]
+    drawn = as_svg(lines(rows, Field("low", "gap", ".2f"), RATE))
+    assert ">0.5<" in drawn and ">0.5%<" in drawn and "00m<" not in drawn
 
 
 def test_rows_become_plain_json():
